@@ -1,2 +1,209 @@
+"""Settings: read once from the environment and the command line into one frozen object.
+
+Every limit has a name and a unit here, and the limits' relations are checked before anything
+starts. An unknown KOPECK_ variable is refused: a misspelt one would be obeyed by nobody.
+"""
+
+# ruff: noqa: RUF009  (_setting returns dataclasses.field, which the rule cannot see)
+
+import os
+import re
+import zoneinfo
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+PREFIX = "KOPECK_"
+# Read by tests and by the switches that only tests may throw; never a setting.
+TEST_PREFIX = "KOPECK_TEST_"
+
+# What the embedded server accepts, less what commands and the supervisor need for themselves.
+EMBEDDED_CONNECTIONS_MAX = 180
+
+_INTEGER = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
+
+
 class StartRefused(Exception):
     """The program cannot start as asked; the message is one line for whoever started it."""
+
+
+class ConfigRefused(StartRefused):
+    """The settings are wrong; the message names every problem, not only the first."""
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not _INTEGER.fullmatch(text) or not least <= int(text) <= most:
+            raise ValueError(f"a whole number {least}..{most}")
+        return int(text)
+
+    return parse
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError("one of " + ", ".join(words))
+        return text
+
+    return parse
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if urlsplit(text).scheme not in schemes:
+            raise ValueError("a URL that begins with " + " or ".join(f"{s}:" for s in schemes))
+        return text
+
+    return parse
+
+
+def _time_zone(text: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(text)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("a time zone such as Asia/Barnaul") from None
+    return text
+
+
+def _google_recipient(text: str) -> str:
+    kind, _, name = text.partition(":")
+    if kind not in ("merchant", "gateway") or not name:
+        raise ValueError("merchant:… or gateway:…")
+    return text
+
+
+def _setting(parse: Callable[[str], Any], default: Any, *, secret: bool = False) -> Any:
+    """A field read by `parse`, which raises ValueError with what it expects.
+
+    A secret stays out of the object's repr and out of complaints.
+    """
+    return field(default=default, repr=not secret, metadata={"parse": parse, "secret": secret})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that can be set; KOPECK_ and the field's name in capitals is its variable."""
+
+    host: str = _setting(str, "127.0.0.1")
+    port: int = _setting(_whole(0, 65535), 8080)  # 0: any free one
+    workers: int = _setting(_whole(1, 64), min(8, len(os.sched_getaffinity(0))))
+    data: Path = _setting(Path, Path("var"))
+    database_url: str | None = _setting(_url("postgresql", "postgres"), None, secret=True)
+    redis_url: str | None = _setting(_url("redis", "rediss", "unix"), None, secret=True)
+    # Business dates, cut-offs and periods are the region's; stored times are UTC.
+    timezone: str = _setting(_time_zone, "Asia/Barnaul")
+    log_level: str = _setting(_one_of("debug", "info", "warning", "error"), "info")
+
+    # A commit group waits for company for `linger_ms` or until it is full. What waits for a group
+    # is bounded by `queue_max`; beyond it payments are refused before any work.
+    group_size_max: int = _setting(_whole(1, 10_000), 500)
+    linger_ms: int = _setting(_whole(0, 1_000), 2)
+    queue_max: int = _setting(_whole(1, 1_000_000), 4_000)
+
+    # One payment's body, one line of a bulk body, and a whole uploaded report or bill load.
+    body_bytes_max: int = _setting(_whole(1_024, 1_048_576), 65_536)
+    upload_bytes_max: int = _setting(_whole(1_024, 1_073_741_824), 67_108_864)
+    body_timeout_s: int = _setting(_whole(1, 300), 5)
+    keepalive_s: int = _setting(_whole(1, 3_600), 20)
+    # From SIGTERM to the last answer; after it a worker is killed.
+    drain_s: int = _setting(_whole(1, 600), 25)
+
+    # Connections of one worker, and how long a caller waits for a free one.
+    pool_min: int = _setting(_whole(1, 100), 2)
+    pool_max: int = _setting(_whole(1, 100), 10)
+    pool_wait_ms: int = _setting(_whole(1, 60_000), 2_000)
+    lock_timeout_ms: int = _setting(_whole(1, 60_000), 2_000)
+    statement_timeout_ms: int = _setting(_whole(1, 600_000), 5_000)
+    idle_in_transaction_ms: int = _setting(_whole(1, 600_000), 5_000)
+    # 0 for a pooler in front of PostgreSQL that does not know prepared statements.
+    statement_cache_size: int = _setting(_whole(0, 10_000), 256)
+
+    apple_pay_certificate: Path | None = _setting(Path, None)
+    apple_pay_key: Path | None = _setting(Path, None)
+    apple_pay_root: Path | None = _setting(Path, None)
+    google_pay_recipient: str | None = _setting(_google_recipient, None)
+    google_pay_keys: Path | None = _setting(Path, None)
+    google_pay_root_keys: str | None = _setting(str, None)
+
+
+def read(
+    environ: Mapping[str, str] = os.environ,
+    given: Mapping[str, str | None] | None = None,
+) -> Settings:
+    """Settings from `environ`, over which what was `given` on the command line wins.
+
+    `given` is field name → text, None where the option was not used. An empty variable counts as
+    not set. Raises ConfigRefused with all problems in one line.
+    """
+    known = {PREFIX + one.name.upper(): one for one in fields(Settings)}
+    problems = [
+        f"{name} is not a setting"
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in known and not name.startswith(TEST_PREFIX)
+    ]
+    options = {name: text for name, text in (given or {}).items() if text is not None}
+    values: dict[str, Any] = {}
+    for variable, one in known.items():
+        from_option = one.name in options
+        text = options[one.name] if from_option else environ.get(variable, "")
+        if not text and not from_option:
+            continue
+        try:
+            values[one.name] = one.metadata["parse"](text)
+        except ValueError as expected:
+            name = option_name(one.name) if from_option else variable
+            problems.append(_complaint(one, name, str(expected), text))
+    settings = Settings(**values)
+    problems += _relations(settings)
+    if problems:
+        raise ConfigRefused("; ".join(problems))
+    return settings
+
+
+def option_name(name: str) -> str:
+    """How the command line spells the field `name`."""
+    return {"database_url": "--database", "redis_url": "--redis"}.get(name, f"--{name}")
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables that make `read` return the same settings again, for a process we start."""
+    return {
+        PREFIX + one.name.upper(): str(value)
+        for one in fields(Settings)
+        if (value := getattr(settings, one.name)) is not None
+    }
+
+
+def _complaint(one: "Field[Any]", name: str, expected: str, text: str) -> str:
+    was = "another" if one.metadata["secret"] else repr(text)
+    return f"Expected {name} to be {expected}, was {was}"
+
+
+def _relations(settings: Settings) -> list[str]:
+    """What two or more limits owe each other; each line is a problem."""
+    s = settings
+    connections = s.workers * s.pool_max
+    apple = (s.apple_pay_certificate, s.apple_pay_key, s.apple_pay_root)
+    google = (s.google_pay_recipient, s.google_pay_keys, s.google_pay_root_keys)
+    rules = (
+        (s.group_size_max <= s.queue_max, "group_size_max <= queue_max"),
+        (s.body_bytes_max <= s.upload_bytes_max, "body_bytes_max <= upload_bytes_max"),
+        (s.pool_min <= s.pool_max, "pool_min <= pool_max"),
+        (s.lock_timeout_ms <= s.statement_timeout_ms, "lock_timeout_ms <= statement_timeout_ms"),
+        (s.linger_ms <= s.pool_wait_ms, "linger_ms <= pool_wait_ms"),
+        # A request that came just before SIGTERM must be able to end.
+        (
+            s.body_timeout_s * 1000 + s.statement_timeout_ms <= s.drain_s * 1000,
+            "body_timeout_s + statement_timeout_ms <= drain_s",
+        ),
+        (
+            s.database_url is not None or connections <= EMBEDDED_CONNECTIONS_MAX,
+            f"workers * pool_max <= {EMBEDDED_CONNECTIONS_MAX} without database_url",
+        ),
+        (all(apple) or not any(apple), "all three apple_pay settings, or none"),
+        (all(google) or not any(google), "all three google_pay settings, or none"),
+    )
+    return [f"Expected {rule}" for holds, rule in rules if not holds]

@@ -1,0 +1,114 @@
+"""The way to PostgreSQL: the pool of a worker, single connections of commands, and two judgements.
+
+`assert_durable` decides whether a server may hold money at all; `outcome_unknown` decides whether a
+failed commit may have happened. No SQL of any room stands here.
+"""
+
+import os
+
+import asyncpg
+
+from gateway.config import Settings, StartRefused
+
+# The control experiments of the crash tests must be able to lose payments; nobody else may.
+ALLOW_NOT_DURABLE = "KOPECK_TEST_ALLOW_NOT_DURABLE"
+
+SERVER_MAJOR_MIN = 15
+_CONNECT_S = 10.0
+# asyncpg's own deadline stands behind the server's, and ends a wait for a frozen server.
+_COMMAND_GRACE_S = 2.0
+
+
+async def open_pool(settings: Settings, url: str) -> asyncpg.Pool:
+    """The pool of one worker; waits for a free connection are bounded by the caller's deadline."""
+    return await asyncpg.create_pool(
+        url,
+        min_size=settings.pool_min,
+        max_size=settings.pool_max,
+        timeout=_CONNECT_S,
+        command_timeout=settings.statement_timeout_ms / 1000 + _COMMAND_GRACE_S,
+        statement_cache_size=settings.statement_cache_size,
+        server_settings={
+            "application_name": "kopeck worker",
+            "search_path": "public",
+            "timezone": "UTC",
+            # A wait for a lock or a forgotten transaction must not hold up every other payer.
+            "lock_timeout": str(settings.lock_timeout_ms),
+            "statement_timeout": str(settings.statement_timeout_ms),
+            "idle_in_transaction_session_timeout": str(settings.idle_in_transaction_ms),
+            # The splitter's statements are short: compiling them costs more than it saves.
+            "jit": "off",
+        },
+    )
+
+
+async def connect(url: str, purpose: str) -> asyncpg.Connection:
+    """One connection for a command; StartRefused when there is no such database or no way to it.
+
+    No statement_timeout: an audit or a migration takes as long as it takes.
+    """
+    try:
+        return await asyncpg.connect(
+            url,
+            timeout=_CONNECT_S,
+            server_settings={
+                "application_name": f"kopeck {purpose}",
+                "search_path": "public",
+                "timezone": "UTC",
+                "lock_timeout": "10000",
+            },
+        )
+    except asyncpg.ClientConfigurationError:
+        raise StartRefused("Expected a database URL, was something else") from None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as failure:
+        # The URL may hold a password, so only the failure's kind and the server's words are told.
+        said = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
+        raise StartRefused(f"Expected a database to connect to, was: {said}") from None
+
+
+async def assert_durable(conn: asyncpg.Connection) -> None:
+    """Raises StartRefused when this server could lose a payment that was answered.
+
+    `synchronous_commit` must be on or remote_apply. remote_write and local also survive a crash of
+    this one server, but after a failover to the standby an answered payment may be missing.
+    The role's and the database's own settings count, as they are this session's.
+    """
+    version = conn.get_server_version()
+    if version.major < SERVER_MAJOR_MIN:
+        raise StartRefused(f"Expected PostgreSQL {SERVER_MAJOR_MIN} or newer, was {version.major}")
+    if await conn.fetchval("SELECT pg_is_in_recovery()"):
+        raise StartRefused("Expected a primary server, was a standby that only reads")
+    if os.environ.get(ALLOW_NOT_DURABLE) == "1":
+        return
+    wanted = {
+        "fsync": ("on",),
+        "full_page_writes": ("on",),
+        "synchronous_commit": ("on", "remote_apply"),
+    }
+    found = {name: await conn.fetchval("SELECT current_setting($1)", name) for name in wanted}
+    wrong = [
+        f"{name} to be {' or '.join(good)}, was {found[name]}"
+        for name, good in wanted.items()
+        if found[name] not in good
+    ]
+    if wrong:
+        raise StartRefused(f"Expected {'; '.join(wrong)}: an answered payment could be lost")
+
+
+def outcome_unknown(failure: BaseException) -> bool:
+    """Whether work that ended with `failure` may nevertheless have been committed.
+
+    Only two things prove that it was not: an ERROR (not a FATAL or a PANIC, which end the
+    connection) that the server itself reported, for then it has rolled back, and a value that
+    asyncpg refused to send. A lost connection, a server that shut down, a timeout and a
+    cancellation prove nothing: the commit may be done and only its answer missing. So unless it is
+    known better the outcome is unknown, and is found out by the idempotency key.
+
+    A failure to get a connection from the pool does not belong here: nothing was sent yet.
+    """
+    if not isinstance(failure, asyncpg.PostgresError):
+        return True
+    if isinstance(failure, asyncpg.DataError):
+        return False
+    in_doubt = (asyncpg.PostgresConnectionError, asyncpg.StatementCompletionUnknownError)
+    return failure.severity_en != "ERROR" or isinstance(failure, in_doubt)
