@@ -1,0 +1,40 @@
+"""How it was paid: each way's facts checked and put in one shape; pure, without I/O or clock.
+
+Must not look at bills, move money or keep anything; must never let a full card number through.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from gateway.domain.refusals import Refusal
+from gateway.methods import card, cash, qr
+from gateway.methods.facts import ISSUED_IDENTIFIERS, MethodFacts, refuse_card_numbers
+from gateway.methods.pan import contains_pan
+
+__all__ = ["MethodFacts", "contains_pan", "normalise"]
+
+_NORMALISERS: Final[dict[str, Callable[[Mapping[str, object]], MethodFacts]]] = {
+    "card": card.normalise,
+    "mir": card.normalise,
+    "cash": cash.normalise,
+    "qr": qr.normalise,
+}
+_NOT_TAKEN_YET: Final = ("apple_pay", "google_pay")
+# The payload is text of its own form; qr looks for card numbers in its free-text fields.
+_UNCHECKED: Final = ISSUED_IDENTIFIERS | {"payload"}
+
+
+def normalise(method: Mapping[str, object]) -> MethodFacts:
+    """The `method` object of a payment, checked and normalised.
+
+    Refusals: pan_not_allowed, qr_invalid, and method_invalid for a type that is unknown or not
+    taken, an unknown key, or a value of a wrong type, length or shape.
+    """
+    told = method.get("type")
+    if told in _NOT_TAKEN_YET:
+        raise Refusal("method_invalid", "Expected card, mir, cash or qr, was a wallet")
+    refuse_card_numbers(method, _UNCHECKED if told == "qr" else ISSUED_IDENTIFIERS)
+    normaliser = _NORMALISERS.get(told) if isinstance(told, str) else None
+    if normaliser is None:
+        raise Refusal("method_invalid", "Expected method.type card, mir, cash or qr")
+    return normaliser(method)

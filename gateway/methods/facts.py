@@ -1,0 +1,107 @@
+"""What a way to pay tells about a payment, and the strict reading of its fields.
+
+Errors here name fields, never their values: a value may be a card number.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from gateway.domain.refusals import Refusal
+from gateway.methods.pan import contains_pan
+
+# Numbers that a bank or a billing centre issues. One 16-digit number in a hundred passes for a
+# card, and a payment already taken must not be refused by that chance.
+ISSUED_IDENTIFIERS: Final = frozenset(
+    {"rrn", "operation_id", "terminal", "reference", "subscriber_account"}
+)
+VALUES_MAX: Final = 256
+TEXT_LENGTH_MAX: Final = 4096
+
+PRINTABLE: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
+
+_VISIBLE_ASCII: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+
+
+class MethodFacts(Struct, frozen=True):
+    """One way to pay, normalised.
+
+    `facts` is kept with the payment; `subscriber_account` is set where the method itself names
+    it; `warnings` are codes from closed lists, fit for metrics and logs.
+    """
+
+    type: str
+    network: str | None = None
+    facts: dict[str, str] = {}
+    subscriber_account: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def refuse_card_numbers(method: Mapping[str, object], unchecked: frozenset[str]) -> None:
+    """Refusal pan_not_allowed where a full card number stands anywhere but in `unchecked`.
+
+    Looks into nested values too, VALUES_MAX of TEXT_LENGTH_MAX: Refusal method_invalid beyond.
+    """
+    waiting: list[object] = [*method]
+    waiting += [value for key, value in method.items() if key not in unchecked]
+    taken = 0
+    while waiting:
+        value = waiting.pop()
+        taken += 1
+        if taken + len(waiting) > VALUES_MAX:
+            raise Refusal("method_invalid", f"Expected at most {VALUES_MAX} values in method")
+        if isinstance(value, (str, int, float)):
+            _refuse_card_number(value)
+        elif isinstance(value, Mapping):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, (list, tuple)):
+            waiting += value
+
+
+def _refuse_card_number(value: str | int | float) -> None:
+    if isinstance(value, int) and value.bit_length() > 64:
+        return  # Longer than any card number, and str() refuses the longest.
+    text = value if isinstance(value, str) else str(value)
+    if len(text) > TEXT_LENGTH_MAX:
+        raise Refusal("method_invalid", f"Expected values of at most {TEXT_LENGTH_MAX} characters")
+    if contains_pan(text):
+        raise Refusal("pan_not_allowed", "Expected no full card number in method, was one")
+
+
+def only_keys(method: Mapping[str, object], allowed: frozenset[str]) -> None:
+    """Refusal method_invalid where the method has a key that its type does not know."""
+    if not method.keys() <= allowed:
+        names = ", ".join(sorted(allowed))
+        raise Refusal("method_invalid", f"Expected only {names} in this method, was another key")
+
+
+def text_of(
+    method: Mapping[str, object], key: str, length_max: int, shape: re.Pattern[str] = _VISIBLE_ASCII
+) -> str | None:
+    """The text under the key, None where it is absent; Refusal method_invalid otherwise.
+
+    Visible ASCII with spaces inside, unless another shape is given.
+    """
+    if key not in method:
+        return None
+    value = method[key]
+    if type(value) is not str:
+        raise Refusal("method_invalid", f"Expected method.{key} a string, was {_kind(value)}")
+    if not 1 <= len(value) <= length_max:
+        raise Refusal(
+            "method_invalid",
+            f"Expected method.{key} of 1..{length_max} characters, was {len(value)}",
+        )
+    if shape.fullmatch(value) is None:
+        raise Refusal("method_invalid", f"Expected method.{key} of its shape, was other characters")
+    return value
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    return {bool: "a boolean", int: "a number", float: "a number", list: "an array"}.get(
+        type(value), "an object"
+    )
