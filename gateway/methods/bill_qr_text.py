@@ -22,7 +22,7 @@ _BOM_UTF8: Final = b"\xef\xbb\xbf"
 
 # The ten commonest letters make two thirds of any Russian text, and a third of one that was
 # read in a wrong encoding; so does a capital after a small letter tell a wrong one.
-_COMMON_LETTERS: Final = frozenset("оеаинтсрвл")
+_FREQUENT_LETTERS: Final = frozenset("оеаинтсрвл")
 
 
 def unwrap(payload: str | bytes) -> str | bytes:
@@ -88,6 +88,6 @@ def _likeness_to_russian(text: str) -> float:
     foreign = [c for c in text if not c.isascii()]
     if not foreign:
         return 0.0
-    common = sum(c.lower() in _COMMON_LETTERS for c in foreign)
+    frequent = sum(c.lower() in _FREQUENT_LETTERS for c in foreign)
     swapped = sum(before.islower() and after.isupper() for before, after in pairwise(text))
-    return (common - swapped) / len(foreign)
+    return (frequent - swapped) / len(foreign)

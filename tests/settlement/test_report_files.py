@@ -1,0 +1,206 @@
+"""A recipient's report: its bytes, its sums, and what a spreadsheet must not run."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain.refusals import InvariantBroken
+from gateway.settlement.report_files import (
+    CHUNK_BYTES,
+    ReportRow,
+    ReportTotals,
+    csv_bytes,
+    json_document,
+    share_commissions,
+    totals,
+)
+
+BARNAUL = timezone(timedelta(hours=7))
+HEADER = (
+    "accepted_at;subscriber_account;service;period;gross_kopecks;commission_kopecks;net_kopecks;"
+    "payment;kind"
+)
+
+
+def row(gross: int = 62182, commission: int = 933, **other: object) -> ReportRow:
+    fields: dict[str, object] = {
+        "accepted_at": datetime(2026, 11, 12, 9, 31, 7, tzinfo=BARNAUL),
+        "subscriber_account": "220012345",
+        "service": "heating",
+        "period": "2026-10",
+        "payment": "pay_1",
+        "kind": "refund" if gross < 0 else "payment",
+        "gross_kopecks": gross,
+        "commission_kopecks": commission,
+        "net_kopecks": gross - commission,
+        **other,
+    }
+    return ReportRow(**fields)  # type: ignore[arg-type]
+
+
+def lines(*rows: ReportRow) -> list[str]:
+    return b"".join(csv_bytes(rows)).decode("utf-8-sig").split("\r\n")
+
+
+def test_bytes_of_a_report() -> None:
+    assert b"".join(csv_bytes([row(), row(-100, 0)])) == (
+        b"\xef\xbb\xbf"
+        b"accepted_at;subscriber_account;service;period;"
+        b"gross_kopecks;commission_kopecks;net_kopecks;payment;kind\r\n"
+        b"2026-11-12T09:31:07+07:00;220012345;heating;2026-10;62182;933;61249;pay_1;payment\r\n"
+        b"2026-11-12T09:31:07+07:00;220012345;heating;2026-10;-100;0;-100;pay_1;refund\r\n"
+    )
+
+
+def test_report_without_rows_has_its_header() -> None:
+    assert lines() == [HEADER, ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+7", "'+7"),
+        ("-7", "'-7"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("7-7", "7-7"),
+        ("'7", "'7"),
+        ("", ""),
+    ],
+)
+@pytest.mark.parametrize("field", ["subscriber_account", "service", "period", "payment"])
+def test_text_that_a_spreadsheet_would_run_is_defused(field: str, text: str, cell: str) -> None:
+    line = lines(row(-100, 0, **{field: text}))[1]
+    (cells,) = csv.reader(io.StringIO(line), delimiter=";")
+    assert cells[HEADER.split(";").index(field)] == cell
+    assert cells[4:7] == ["-100", "0", "-100"]
+
+
+@pytest.mark.parametrize("text", ["a;b", 'a"b', "a\r\nb", "Отопление «ё»", "=a;b"])
+def test_text_reads_back(text: str) -> None:
+    table = b"".join(csv_bytes([row(service=text)])).decode("utf-8-sig")
+    cells = list(csv.reader(io.StringIO(table, newline=""), delimiter=";"))[1]
+    assert cells[2].lstrip("'") == text
+
+
+def test_large_report_leaves_in_bounded_chunks() -> None:
+    taken = 0
+
+    def rows() -> Iterator[ReportRow]:
+        nonlocal taken
+        for _ in range(100_000):
+            taken += 1
+            yield row()
+
+    chunks = csv_bytes(rows())
+    first = next(chunks)
+    assert taken < 2_000, "rows are drawn as chunks leave"
+    sizes = [len(first), *(len(chunk) for chunk in chunks)]
+    assert max(sizes) < CHUNK_BYTES * 2
+    assert len(sizes) > 50
+    assert taken == 100_000
+
+
+@given(st.integers(1, 300), st.integers(1, 3000))
+def test_chunks_lose_no_row(count: int, width: int) -> None:
+    whole = b"".join(csv_bytes(row(service="x" * width) for _ in range(count)))
+    assert whole.count(b"\r\n") == count + 1
+
+
+def test_rows_add_up_to_the_position() -> None:
+    rows = [row(), row(1000, 15), row(-500, 0), row(-100, -2)]
+    assert totals(rows) == ReportTotals(rows=4, gross=63182, commission=946, refunds=600, net=61636)
+    assert totals([]) == ReportTotals(rows=0, gross=0, commission=0, refunds=0, net=0)
+
+
+def test_json_has_the_rows_and_their_totals() -> None:
+    raw = json_document(
+        [row(), row(-100, 0)], settlement_batch="sb_1", recipient="heat", position_net=61149
+    )
+    assert orjson.loads(raw) == {
+        "settlement_batch": "sb_1",
+        "recipient": "heat",
+        "totals": {"rows": 2, "gross": 62182, "commission": 933, "refunds": 100, "net": 61149},
+        "rows": [
+            {
+                "accepted_at": "2026-11-12T09:31:07+07:00",
+                "subscriber_account": "220012345",
+                "service": "heating",
+                "period": "2026-10",
+                "gross_kopecks": gross,
+                "commission_kopecks": commission,
+                "net_kopecks": net,
+                "payment": "pay_1",
+                "kind": kind,
+            }
+            for gross, commission, net, kind in [
+                (62182, 933, 61249, "payment"),
+                (-100, 0, -100, "refund"),
+            ]
+        ],
+    }
+
+
+def test_json_that_is_not_the_position_is_a_bug() -> None:
+    with pytest.raises(InvariantBroken, match="Expected rows of 61248 kopecks, was 61249"):
+        json_document([row()], settlement_batch="sb_1", recipient="heat", position_net=61248)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        row(net_kopecks=61248),
+        row(gross_kopecks=62182.0),
+        row(True, False, net_kopecks=1),
+        row(kind="refund"),
+        row(-100, 0, kind="payment"),
+        row(accepted_at=datetime(2026, 11, 12)),  # noqa: DTZ001
+    ],
+)
+def test_row_that_does_not_add_up_is_a_bug(wrong: ReportRow) -> None:
+    with pytest.raises(InvariantBroken):
+        list(csv_bytes([wrong]))
+    with pytest.raises(InvariantBroken):
+        totals([wrong])
+
+
+def test_time_is_told_with_its_offset() -> None:
+    moment = datetime(2026, 11, 12, 2, 31, 7, 5000, tzinfo=UTC)
+    assert lines(row(accepted_at=moment))[1].startswith("2026-11-12T02:31:07.005000+00:00;")
+
+
+@pytest.mark.parametrize(
+    ("commission", "shares", "laid"),
+    [
+        (0, [], []),
+        (0, [0, 0], [0, 0]),
+        (0, [100, 50], [0, 0]),
+        (933, [62182], [933]),
+        (2, [1, 1, 1], [1, 1, 0]),
+        (10, [100, 200, 0], [3, 7, 0]),
+        (300, [100, 200], [100, 200]),
+    ],
+)
+def test_commission_is_laid_on_shares(commission: int, shares: list[int], laid: list[int]) -> None:
+    assert share_commissions(commission, shares) == laid
+
+
+@pytest.mark.parametrize(("commission", "shares"), [(1, []), (1, [0]), (-1, [5]), (6, [5])])
+def test_commission_beyond_its_shares_is_a_bug(commission: int, shares: list[int]) -> None:
+    with pytest.raises(InvariantBroken):
+        share_commissions(commission, shares)
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=20), st.integers(0, 10**6))
+def test_no_share_pays_more_commission_than_it_is(shares: list[int], ppm: int) -> None:
+    commission = sum(shares) * ppm // 10**6
+    laid = share_commissions(commission, shares)
+    assert sum(laid) == commission
+    assert all(0 <= part <= share for part, share in zip(laid, shares, strict=True))
