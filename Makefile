@@ -16,6 +16,7 @@ EXAMPLES ?= 1000000
 NEW_ENOUGH := import sys; raise SystemExit(sys.version_info < (3, 11))
 COMPLETE := import ensurepip, os, sysconfig, venv; \
 	raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
+KERNEL := $(wildcard splitcore/*.pyx splitcore/*.pxd splitcore/*.pxi splitcore/*.h)
 WANTED := Expected Python 3.11 or newer with venv and Python.h, and gcc
 
 .PHONY: help
@@ -23,7 +24,7 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(VENV)/.kernel ## make .venv with the pinned packages, the compiled kernel and .venv/bin/kopeck
+setup: $(VENV)/.kernel ## make .venv: pinned packages, the compiled kernel, the command kopeck
 
 # Prints the Python that .venv is made with, or one line about what is missing.
 .PHONY: python
@@ -53,7 +54,7 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml setup.py constraints.txt
 	    --constraint constraints.txt --no-build-isolation --editable '.[embedded,dev]'
 	@touch $@
 
-$(VENV)/.kernel: $(VENV)/.installed $(wildcard splitcore/*.pyx splitcore/*.pxd)
+$(VENV)/.kernel: $(VENV)/.installed $(KERNEL)
 	@$(BIN)/python setup.py --quiet build_ext --inplace
 	@touch $@
 
@@ -71,8 +72,8 @@ check: setup ## what can be known without running: style, types, stubs, layers, 
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/stubtest --concise splitcore._kernel
-	$(BIN)/cython-lint --max-line-length 100 splitcore
+	$(BIN)/stubtest --concise --allowlist tests/rules/stubtest_allowlist.txt splitcore._kernel
+	PATH="$(BIN):$$PATH" cython-lint $(filter %.pyx %.pxd %.pxi,$(KERNEL))
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/rules
 
