@@ -55,6 +55,18 @@ def held(data: Path, purpose: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def serving(data: Path) -> Iterator[EmbeddedPostgres]:
+    """The started server of a `kopeck serve`, stopped at the end.
+
+    Waits for a command that works on the directory; raises DirectoryInUse for another serve.
+    """
+    with contextlib.ExitStack() as stack:
+        if _hold_or_reach(data, SERVE, stack) is not None:
+            raise DirectoryInUse(data, SERVE)
+        yield _started(data, stack)
+
+
+@contextlib.contextmanager
 def database(settings: Settings, purpose: str) -> Iterator[str]:
     """URL of the database that a command works on.
 
@@ -66,11 +78,12 @@ def database(settings: Settings, purpose: str) -> Iterator[str]:
         yield settings.database_url
         return
     with contextlib.ExitStack() as stack:
-        yield _reach(settings.data, purpose, stack)
+        url = _hold_or_reach(settings.data, purpose, stack)
+        yield url if url is not None else _started(settings.data, stack).url
 
 
-def _reach(data: Path, purpose: str, stack: contextlib.ExitStack) -> str:
-    """What must be stopped and freed after use is put on `stack`."""
+def _hold_or_reach(data: Path, purpose: str, stack: contextlib.ExitStack) -> str | None:
+    """URL of the serve that runs on `data`, or None when it is ours to run, until `stack` ends."""
     deadline = time.monotonic() + _WAIT_S
     while True:
         try:
@@ -82,8 +95,12 @@ def _reach(data: Path, purpose: str, stack: contextlib.ExitStack) -> str:
             if time.monotonic() >= deadline:
                 raise
             time.sleep(_POLL_S)
-            continue
-        postgres = EmbeddedPostgres(data)
-        stack.callback(postgres.stop)
-        postgres.start()
-        return postgres.url
+        else:
+            return None
+
+
+def _started(data: Path, stack: contextlib.ExitStack) -> EmbeddedPostgres:
+    postgres = EmbeddedPostgres(data)
+    stack.callback(postgres.stop)
+    postgres.start()
+    return postgres

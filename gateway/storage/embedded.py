@@ -134,20 +134,24 @@ class EmbeddedPostgres:
             return None
         return self._child.pid
 
+    @property
+    def process(self) -> "subprocess.Popen[bytes] | None":
+        """The child, for who watches over it."""
+        return self._child
+
     def start(self) -> None:
         """Returns when the server accepts connections; raises StartRefused when it cannot."""
-        self.launch()
-        child = self._child
+        child = self.launch()
         postmaster.wait_until(lambda: self.ready() or self.pid is None, _READY_S)
         if not self.ready():
             self.stop()
-            code = None if child is None else child.returncode
             raise StartRefused(
-                f"Expected PostgreSQL to start, was exit {code}: {self._last_complaint()} "
+                f"Expected PostgreSQL to start, was exit {child.returncode}: "
+                f"{self._last_complaint()} "
                 f"(see {self._data / 'postgres.log'})"
             )
 
-    def launch(self) -> None:
+    def launch(self) -> "subprocess.Popen[bytes]":
         """Starts the server without waiting for it; the first start makes the cluster."""
         if self.pid is not None:
             raise StartRefused(f"Expected no PostgreSQL on {self._data} yet, was pid {self.pid}")
@@ -165,6 +169,7 @@ class EmbeddedPostgres:
             self._child = subprocess.Popen(
                 words, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
             )
+        return self._child
 
     def ready(self) -> bool:
         """Whether our own child, not an older server, accepts connections."""

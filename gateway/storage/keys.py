@@ -60,17 +60,22 @@ def digest_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
+def check_name(name: str) -> None:
+    """Refusal `malformed` for what cannot be a caller's name."""
+    if not _NAME.fullmatch(name):
+        raise Refusal(
+            "malformed",
+            f"Expected a name of 1..{NAME_MAX} letters, digits, dots, dashes or underscores",
+        )
+
+
 async def add(conn: asyncpg.Connection, name: str, role: Role) -> str:
     """Makes one more key for `name` in `role` and returns its secret, which is not kept.
 
     A name may have several roles, and several keys of one role while they are rotated.
     Refusal `malformed` for a bad name.
     """
-    if not _NAME.fullmatch(name):
-        raise Refusal(
-            "malformed",
-            f"Expected a name of 1..{NAME_MAX} letters, digits, dots, dashes or underscores",
-        )
+    check_name(name)
     secret = _SECRET_PREFIX + secrets.token_urlsafe(32)
     async with conn.transaction():
         await conn.execute(
