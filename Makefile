@@ -48,9 +48,9 @@ $(VENV)/.made:
 # setuptools and cython come first and from constraints.txt, so that what builds is pinned as well.
 $(VENV)/.installed: $(VENV)/.made pyproject.toml setup.py constraints.txt
 	@echo "Installing into $(VENV); the first time this takes a minute or two."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
 	    --constraint constraints.txt setuptools cython
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
 	    --constraint constraints.txt --no-build-isolation --editable '.[embedded,dev]'
 	@touch $@
 

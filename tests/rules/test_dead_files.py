@@ -7,6 +7,8 @@ from tests.rules.sources import PRODUCT, Source, python, sample
 
 # Started from outside: the command, and `python -m gateway`.
 ENTRANCES = {"gateway.__main__"}
+# Its commands are imported by name when one is used; the names stand there as strings.
+COMMANDS = "gateway/cli/__init__.py"
 PREFIXES = tuple(f"{top}." for top in PRODUCT)
 
 
@@ -26,6 +28,8 @@ def named_modules(source: Source) -> set[str]:
             named.update(f"{base}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and str(node.value).startswith(PREFIXES):
             named.add(str(node.value))
+        elif isinstance(node, ast.Constant) and source.path == COMMANDS:
+            named.add(f"gateway.cli.{node.value!s}")
     return named
 
 
@@ -48,8 +52,10 @@ def test_no_file_is_dead() -> None:
 
 def test_rule_of_dead_files_can_fail() -> None:
     files = [
+        sample("import gateway.cli\n", "gateway/__main__.py"),
+        sample('COMMANDS = ("serve",)\n', COMMANDS),
+        sample('start("gateway.app")\n', "gateway/cli/serve.py"),
         sample("from gateway.api import routes\n", "gateway/app.py"),
-        sample("import gateway.app\n", "gateway/__main__.py"),
         sample("from . import pages\n", "gateway/api/routes.py"),
         sample("", "gateway/api/pages.py"),
         sample("import gateway.api.forgotten\n", "gateway/api/forgotten.py"),

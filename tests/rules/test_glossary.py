@@ -31,6 +31,10 @@ DOORS_INSTEAD = dict.fromkeys(("service", "common", "core", "base"), NOUN)
 ALLOWED = {
     ("gateway/", "data"): "the directory behind the option --data",
     ("gateway/config.py", "transaction"): "PostgreSQL's own name of a setting",
+    ("gateway/telemetry.py", "registry"): "Prometheus' own word for its set of metrics",
+    ("gateway/api/", "handler"): "aiohttp's own word for what a middleware wraps",
+    ("gateway/api/", "handle"): "a method of aiohttp that is overridden",
+    ("gateway/supervisor/", "handler"): "the word of Python's signal module",
     ("gateway/storage/", "user"): "the user of the operating system, and PostgreSQL's",
 }
 # The glossary itself says so.
@@ -48,7 +52,8 @@ def given_names(source: Source) -> Iterator[tuple[int, str, dict[str, str]]]:
     for node in source.nodes:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
-                yield node.lineno, node.name, SAY_INSTEAD | VERBS_INSTEAD
+                noun = any(source.dotted(word) == "property" for word in node.decorator_list)
+                yield node.lineno, node.name, SAY_INSTEAD | ({} if noun else VERBS_INSTEAD)
             case ast.ClassDef():
                 yield node.lineno, node.name, SAY_INSTEAD | DOORS_INSTEAD
             case ast.arg():
