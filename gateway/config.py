@@ -100,8 +100,11 @@ class Settings:
     # A commit group waits for company for `linger_ms` or until it is full. What waits for a group
     # is bounded by `queue_max`; beyond it payments are refused before any work.
     group_size_max: int = _setting(_whole(1, 10_000), 500)
-    linger_ms: int = _setting(_whole(0, 1_000), 2)
+    linger_ms: int = _setting(_whole(0, 1_000), 0)
     queue_max: int = _setting(_whole(1, 1_000_000), 4_000)
+    # Groups in commit at once, and how long a commit gone unknown is looked for by its keys.
+    commit_lanes: int = _setting(_whole(1, 16), 1)
+    commit_deadline_ms: int = _setting(_whole(100, 300_000), 10_000)
 
     # One payment's body, one line of a bulk body, and a whole uploaded report or bill load.
     body_bytes_max: int = _setting(_whole(1_024, 1_048_576), 65_536)

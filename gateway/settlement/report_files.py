@@ -6,7 +6,7 @@ that every row adds up and that the rows together are the position they explain.
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, Literal
 
@@ -20,7 +20,6 @@ CSV_HEADER: Final = (
     *("accepted_at", "subscriber_account", "service", "period"),
     *("gross_kopecks", "commission_kopecks", "net_kopecks", "payment", "kind"),
 )
-CHUNK_BYTES: Final = 65_536
 _BOM: Final = "\ufeff"
 # Spreadsheets run a text that begins so; OWASP, CSV injection.
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -49,11 +48,11 @@ class ReportTotals(Struct, frozen=True):
     `gross` is of payments alone, `refunds` is positive; `commission` is what is kept of both.
     """
 
-    rows: int
-    gross: int
-    commission: int
-    refunds: int
-    net: int
+    rows: int = 0
+    gross: int = 0
+    commission: int = 0
+    refunds: int = 0
+    net: int = 0
 
 
 def share_commissions(commission: int, shares: Sequence[int]) -> list[int]:
@@ -68,9 +67,10 @@ def share_commissions(commission: int, shares: Sequence[int]) -> list[int]:
     return list(largest_remainder(commission, shares))
 
 
-def totals(rows: Iterable[ReportRow]) -> ReportTotals:
-    """Adds up rows in one pass; InvariantBroken for a row that does not add up itself."""
-    count = gross = commission = refunds = net = 0
+def added(before: ReportTotals, rows: Iterable[ReportRow]) -> ReportTotals:
+    """Totals with these rows added; InvariantBroken for a row that does not add up itself."""
+    count, gross, commission = before.rows, before.gross, before.commission
+    refunds, net = before.refunds, before.net
     for row in rows:
         _check(row)
         count += 1
@@ -83,49 +83,44 @@ def totals(rows: Iterable[ReportRow]) -> ReportTotals:
     return ReportTotals(rows=count, gross=gross, commission=commission, refunds=refunds, net=net)
 
 
-def csv_bytes(rows: Iterable[ReportRow]) -> Iterator[bytes]:
-    """CSV in chunks of about CHUNK_BYTES: UTF-8 with BOM, `;`, CRLF, a header first.
+def csv_head() -> bytes:
+    """The beginning of a CSV report: the BOM and the header; UTF-8, `;`, CRLF."""
+    return (_BOM + ";".join(CSV_HEADER) + "\r\n").encode()
+
+
+def csv_rows(rows: Iterable[ReportRow]) -> bytes:
+    """Rows of a CSV report.
 
     A text that a spreadsheet would run as a formula gets an apostrophe before it; numbers stay
     plain. InvariantBroken for a row that does not add up.
     """
     page = io.StringIO()
-    page.write(_BOM)
     lines = csv.writer(page, delimiter=";", lineterminator="\r\n")
-    lines.writerow(CSV_HEADER)
     for row in rows:
         _check(row)
         lines.writerow(_csv_line(row))
-        if page.tell() >= CHUNK_BYTES:
-            yield page.getvalue().encode()
-            page.seek(0)
-            page.truncate()
-    if page.tell():
-        yield page.getvalue().encode()
+    return page.getvalue().encode()
 
 
-def json_document(
-    rows: Sequence[ReportRow],
-    *,
-    settlement_batch: str,
-    recipient: str,
-    position_net: int | None = None,
-) -> bytes:
-    """The same rows as one JSON object with their totals.
+def json_head(settlement_batch: str, recipient: str) -> bytes:
+    """The beginning of a JSON report, up to its rows."""
+    opened = orjson.dumps({"settlement_batch": settlement_batch, "recipient": recipient})
+    return opened[:-1] + b',"rows":['
 
-    InvariantBroken where the rows do not add up to `position_net`, if it is given.
-    """
-    added_up = totals(rows)
-    if position_net is not None and added_up.net != position_net:
-        raise InvariantBroken(f"Expected rows of {position_net} kopecks, was {added_up.net}")
-    return orjson.dumps(
-        {
-            "settlement_batch": settlement_batch,
-            "recipient": recipient,
-            "totals": {name: getattr(added_up, name) for name in ReportTotals.__struct_fields__},
-            "rows": [{name: getattr(row, name) for name in CSV_HEADER} for row in rows],
-        }
-    )
+
+def json_rows(rows: Iterable[ReportRow], first: bool) -> bytes:
+    """Rows of a JSON report; `first` for those that follow the beginning."""
+    shown = []
+    for row in rows:
+        _check(row)
+        shown.append(orjson.dumps({name: getattr(row, name) for name in CSV_HEADER}))
+    return (b"" if first or not shown else b",") + b",".join(shown)
+
+
+def json_tail(added_up: ReportTotals) -> bytes:
+    """The end of a JSON report: what its rows add up to."""
+    shown = {name: getattr(added_up, name) for name in ReportTotals.__struct_fields__}
+    return b'],"totals":' + orjson.dumps(shown) + b"}"
 
 
 def _check(row: ReportRow) -> None:

@@ -9,6 +9,7 @@ import os
 import asyncpg
 
 from gateway.config import Settings, StartRefused
+from gateway.storage.embedded import url_of
 
 # The control experiments of the crash tests must be able to lose payments; nobody else may.
 ALLOW_NOT_DURABLE = "KOPECK_TEST_ALLOW_NOT_DURABLE"
@@ -19,15 +20,19 @@ _CONNECT_S = 10.0
 _COMMAND_GRACE_S = 2.0
 
 
-async def open_pool(settings: Settings, url: str) -> asyncpg.Pool:
-    """The pool of one worker; waits for a free connection are bounded by the caller's deadline."""
+async def open_pool(settings: Settings, url: str | None = None) -> asyncpg.Pool:
+    """The pool of one worker, by default to the database that the settings mean.
+
+    Waits for a free connection are bounded by whoever acquires it.
+    """
     return await asyncpg.create_pool(
-        url,
+        url or url_of(settings),
         min_size=settings.pool_min,
         max_size=settings.pool_max,
         timeout=_CONNECT_S,
         command_timeout=settings.statement_timeout_ms / 1000 + _COMMAND_GRACE_S,
         statement_cache_size=settings.statement_cache_size,
+        reset=_reset,
         server_settings={
             "application_name": "kopeck worker",
             "search_path": "public",
@@ -40,6 +45,13 @@ async def open_pool(settings: Settings, url: str) -> asyncpg.Pool:
             "jit": "off",
         },
     )
+
+
+async def _reset(conn: asyncpg.Connection) -> None:
+    """Nothing: an open transaction is ended before this, and a worker leaves nothing else behind.
+
+    asyncpg's own reset would cost every commit group one more round trip.
+    """
 
 
 async def connect(url: str, purpose: str) -> asyncpg.Connection:
@@ -112,3 +124,26 @@ def outcome_unknown(failure: BaseException) -> bool:
         return False
     in_doubt = (asyncpg.PostgresConnectionError, asyncpg.StatementCompletionUnknownError)
     return failure.severity_en != "ERROR" or isinstance(failure, in_doubt)
+
+
+def will_pass(failure: asyncpg.PostgresError) -> bool:
+    """Whether the server refused for now only: the same work may succeed when sent again."""
+    return isinstance(
+        failure,
+        asyncpg.DeadlockDetectedError
+        | asyncpg.SerializationError
+        | asyncpg.LockNotAvailableError
+        | asyncpg.QueryCanceledError
+        | asyncpg.InsufficientResourcesError,
+    )
+
+
+def to_be_found_out(failure: Exception) -> bool:
+    """Whether keyed work that failed so is to be sent again: it may be done, or may yet succeed.
+
+    Errors of our own code are neither: they are raised before the commit, which then is not sent.
+    """
+    if isinstance(failure, asyncpg.PostgresError):
+        return will_pass(failure) or outcome_unknown(failure)
+    lost = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+    return isinstance(failure, lost)

@@ -198,8 +198,8 @@ CREATE TABLE payments (
     subscriber_account text NOT NULL CHECK (length(subscriber_account) BETWEEN 1 AND 30),
     shares             bytea CHECK (packed_sum(shares) = amount),
     commissions        bytea CHECK (packed_sum(commissions) = commission),
-    facts              jsonb,
-    designation        jsonb,
+    facts              json,
+    designation        json,
     reference          text,
     PRIMARY KEY (id, subscriber_account),
     CONSTRAINT split_or_suspense CHECK (

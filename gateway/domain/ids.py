@@ -1,0 +1,36 @@
+"""Sortable, prefixed ids: a UUID of version 7 (RFC 9562) in hexadecimal behind its prefix.
+
+The database stores the UUID; the prefix belongs to the outside. Nobody else makes ids.
+"""
+
+import re
+from uuid import UUID
+
+import uuid_utils.compat
+
+PAYMENT = "pay_"
+REFUND = "ref_"
+SETTLEMENT_BATCH = "sb_"
+PAYOUT = "po_"
+PLAN = "pln_"
+
+_HEX = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
+def new_id() -> UUID:
+    """A new UUID, later ones sorting after earlier ones (to the millisecond)."""
+    made: UUID = uuid_utils.compat.uuid7()
+    return made
+
+
+def shown(prefix: str, value: UUID) -> str:
+    """The id as the outside sees it: `pay_` and 32 hexadecimal digits."""
+    return prefix + value.hex
+
+
+def read_id(prefix: str, text: str) -> UUID | None:
+    """The UUID behind `text`, or None where it is no id with this prefix."""
+    digits = text[len(prefix) :]
+    if not text.startswith(prefix) or _HEX.fullmatch(digits) is None:
+        return None
+    return UUID(hex=digits)

@@ -1,0 +1,99 @@
+"""A payment: what the caller asks for, and what is durable once it is accepted."""
+
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+METHODS: tuple[str, ...] = ("card", "mir", "cash", "qr", "apple_pay", "google_pay", "sbp")
+"""Ways to pay; the position is the number the journal stores, so the order never changes."""
+
+ACCEPTED = "accepted"
+SUSPENSE = "suspense"
+PARTIALLY_REFUNDED = "partially_refunded"
+REFUNDED = "refunded"
+
+
+class Claim(Struct, frozen=True, gc=False):
+    """An idempotency key as its caller used it: on which route, for which body.
+
+    `fingerprint` is 16 bytes of BLAKE2b over the canonical body.
+    """
+
+    caller: int
+    key: str
+    route: str
+    fingerprint: bytes
+
+
+class PaymentRequest(Struct, frozen=True, gc=False):
+    """A payment as asked for, decoded and checked for shape, not yet accepted.
+
+    `amount` is in kopecks; with `is_total` it is what the payer hands over, surcharge included.
+    `facts` is a JSON object (bytes) of what the method tells to keep: network, masked number, ...
+    `designation` names services and kopecks.
+    """
+
+    claim: Claim
+    id: UUID
+    subscriber_account: str
+    amount: int
+    is_total: bool
+    method: int
+    facts: bytes
+    designation: tuple[tuple[str, int], ...] = ()
+    reference: str | None = None
+    paid_at: datetime | None = None
+
+
+class Share(Struct, frozen=True, gc=False):
+    """What one recipient receives from one charge of the bill, in kopecks."""
+
+    charge: int
+    service: str
+    recipient: str
+    amount: int
+
+
+class RecipientAmount(Struct, frozen=True, gc=False):
+    """What one recipient receives from one payment: gross = net + commission, in kopecks."""
+
+    recipient: str
+    gross: int
+    commission: int
+    net: int
+
+
+class Payment(Struct, frozen=True):
+    """A durable payment. `amount` = Σ charges = Σ shares, unless it is held in suspense."""
+
+    id: UUID
+    caller: int
+    state: str
+    subscriber_account: str
+    amount: int
+    surcharge: int
+    method: int
+    facts: bytes
+    accepted_at: datetime
+    charges: list[int] = []
+    shares: list[Share] = []
+    recipients: list[RecipientAmount] = []
+    designation: tuple[tuple[str, int], ...] = ()
+    period: str | None = None
+    plan: str | None = None
+    reference: str | None = None
+    paid_at: datetime | None = None
+    refunded: int = 0
+
+    @property
+    def total(self) -> int:
+        """What the payer handed over: the amount and the surcharge."""
+        return self.amount + self.surcharge
+
+
+class Receipt(Struct, frozen=True):
+    """What the caller gets once its payment is durable; `replayed` if it already was."""
+
+    payment: Payment
+    replayed: bool

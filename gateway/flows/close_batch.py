@@ -1,0 +1,133 @@
+"""Closing a settlement batch and approving it.
+
+The cut itself is an instant, however many payments there are: payments before it are in the batch,
+later ones in the next. Counting comes after, while payers go on paying; if it is interrupted, the
+next close or the same request sent again finishes it.
+"""
+
+from datetime import date
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from gateway.domain.ids import SETTLEMENT_BATCH, new_id, shown
+from gateway.domain.party import Caller
+from gateway.domain.payment import Claim
+from gateway.domain.refusals import InvariantBroken, Refusal
+from gateway.domain.states import SETTLEMENT_BATCH as STATES
+from gateway.domain.states import next_state
+from gateway.flows.answers import once
+from gateway.flows.context import Answer, Context
+from gateway.flows.patience import patiently
+from gateway.flows.payout_files import prepare_payouts
+from gateway.journal import store as journal_store
+from gateway.journal.idempotency import StoredClaim, check_same
+from gateway.journal.rows import Cut
+from gateway.journal.transaction import counting, cutting
+from gateway.settlement import store as settlement_store
+from gateway.settlement.store import BatchRow, PositionRow
+
+
+async def close(
+    context: Context, claim: Claim, caller: Caller, business_date: date | None
+) -> Answer:
+    """Close what is open up to now: `{"id", "state", "payments", "positions": […]}`."""
+    batch = new_id()
+    now = context.clock.now()
+    day = business_date or now.astimezone(ZoneInfo(context.settings.timezone)).date()
+
+    async def cut() -> StoredClaim | None:
+        async with (
+            context.connection() as conn,
+            cutting(conn),
+        ):
+            _, before = await journal_store.claim(conn, [(claim, None, batch)])
+            first = before.get((claim.caller, claim.key))
+            if first is None:
+                number = await settlement_store.cut(conn)
+                state = next_state(STATES, "open", "cut")
+                await settlement_store.add(conn, number, batch, state, day, now, caller.number)
+            return first
+
+    first = await patiently(context, cut)
+    if first is None:
+        return Answer(await _counted(context, claim, batch), replayed=False)
+    check_same(claim, first)
+    if first.answer is not None:
+        return Answer(first.answer, replayed=True)
+    if first.resource is None:
+        raise InvariantBroken("Expected a settlement batch behind the key")
+    return Answer(await _counted(context, claim, first.resource), replayed=first.resource != batch)
+
+
+async def _counted(context: Context, claim: Claim, batch: UUID) -> bytes:
+    async def attempt() -> bytes:
+        async with (
+            context.connection() as conn,
+            counting(conn),
+        ):
+            for number in await settlement_store.uncounted(conn):
+                state = next_state(STATES, "cut", "count")
+                await settlement_store.count(conn, number, state)
+            content = orjson.dumps(await _batch_shown(conn, batch))
+            await journal_store.answer(conn, claim, content)
+            return content
+
+    return await patiently(context, attempt)
+
+
+async def approve(context: Context, claim: Claim, caller: Caller, batch: UUID) -> Answer:
+    """Approve a closed batch and prepare its payouts: `{"id", "state": "approved", …}`.
+
+    Refuses `not_found`, `state_conflict`, and `forbidden` for whoever closed it.
+    """
+
+    async def act(conn: Any, cut: Cut) -> dict[str, object]:
+        row = await settlement_store.lock(conn, batch)
+        if row is None:
+            raise Refusal("not_found", "Expected the id of a settlement batch")
+        if row.closed_by == caller.name:
+            raise Refusal("forbidden", "Expected another person than the one who closed the batch")
+        state = next_state(STATES, row.state, "approve")
+        now = context.clock.now()
+        await settlement_store.approve(conn, row.number, state, now, caller.number)
+        positions = await settlement_store.positions(conn, row.number)
+        await prepare_payouts(context, conn, row, positions, now)
+        return await _batch_shown(conn, batch)
+
+    return await once(context, claim, new_id(), act)
+
+
+async def show(context: Context, batch: UUID) -> dict[str, object]:
+    """A batch with its positions; refuses `not_found`."""
+    async with context.connection() as conn:
+        return await _batch_shown(conn, batch)
+
+
+async def _batch_shown(conn: Any, batch: UUID) -> dict[str, object]:
+    row = await settlement_store.find(conn, batch)
+    if row is None:
+        raise Refusal("not_found", "Expected the id of a settlement batch")
+    return shown_batch(row, await settlement_store.positions(conn, row.number))
+
+
+def shown_batch(row: BatchRow, positions: Any) -> dict[str, object]:
+    """A batch as it is shown; money in kopecks."""
+    return {
+        "id": shown(SETTLEMENT_BATCH, row.id),
+        "state": row.state,
+        "business_date": row.business_date.isoformat(),
+        "closed_at": row.closed_at.isoformat(),
+        "closed_by": row.closed_by,
+        "approved_at": None if row.approved_at is None else row.approved_at.isoformat(),
+        "approved_by": row.approved_by,
+        "payments": row.payments,
+        "refunds": row.refunds,
+        "positions": [_position(position) for position in positions],
+    }
+
+
+def _position(row: PositionRow) -> dict[str, object]:
+    return {name: getattr(row, name) for name in row.__struct_fields__}

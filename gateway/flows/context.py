@@ -1,0 +1,33 @@
+"""What every flow needs at hand; made once by gateway.app for each worker."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.config import Settings
+from gateway.domain.clock import Clock
+from gateway.splitting.plans import PlanShelf
+from gateway.splitting.terms import TermsShelf
+
+
+@dataclass(frozen=True)
+class Context:
+    """The pool of database connections, the clock, and what is kept in memory of the terms."""
+
+    pool: Any
+    clock: Clock
+    settings: Settings
+    plans: PlanShelf
+    terms: TermsShelf
+
+    def connection(self) -> Any:
+        """A connection for `async with`; TimeoutError where none is free for too long."""
+        return self.pool.acquire(timeout=self.settings.pool_wait_ms / 1000)
+
+
+class Answer(Struct, frozen=True):
+    """The body of an answer that is kept for ever; `replayed` if it was given before."""
+
+    content: bytes
+    replayed: bool

@@ -1,0 +1,45 @@
+"""Finding payments: one by its id, many by account and time. An acquirer sees its own only."""
+
+from datetime import datetime
+from uuid import UUID
+
+from gateway.domain.party import Caller
+from gateway.domain.payment import Payment
+from gateway.domain.refusals import Refusal
+from gateway.flows.context import Context
+from gateway.flows.show_payment import shown_payments
+from gateway.journal import store as journal_store
+
+
+async def find(context: Context, caller: Caller, payment: UUID) -> Payment:
+    """The payment as it stands now; refuses `not_found`, for somebody else's too."""
+    async with context.connection() as conn:
+        rows = await journal_store.find_payments(conn, [payment])
+        if not rows or not may_see(caller, rows[0].caller):
+            raise Refusal("not_found", "Expected the id of a payment")
+        return (await shown_payments(context, conn, rows))[0]
+
+
+async def search(
+    context: Context,
+    caller: Caller,
+    account: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    cursor: UUID | None,
+    limit: int,
+) -> tuple[list[Payment], UUID | None]:
+    """Payments in the order of their ids, and the cursor of the next page if there is one."""
+    own = caller.number if caller.role == "acquirer" else None
+    async with context.connection() as conn:
+        rows = await journal_store.search_payments(
+            conn, own, account, start, end, cursor, limit + 1
+        )
+        page = rows[:limit]
+        payments = await shown_payments(context, conn, page)
+    return payments, page[-1].id if len(rows) > limit else None
+
+
+def may_see(caller: Caller, owner: int) -> bool:
+    """Whether a caller may see a payment that the caller numbered `owner` sent."""
+    return caller.role != "acquirer" or caller.number == owner

@@ -1,0 +1,94 @@
+"""Payouts of an approved batch and the file that goes to the bank, made once, the same for ever."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from gateway.domain.ids import SETTLEMENT_BATCH, new_id, shown
+from gateway.domain.refusals import InvariantBroken, Refusal
+from gateway.flows.context import Context
+from gateway.parties import store as party_store
+from gateway.payouts import store as payout_store
+from gateway.payouts.centre import TRIAL_CENTRE, party
+from gateway.payouts.files import one_c
+from gateway.payouts.files.order import Order, Party
+from gateway.settlement import store as settlement_store
+from gateway.settlement.store import BatchRow, PositionRow
+
+FORMATS = ("1c",)
+
+
+async def prepare_payouts(
+    context: Context,
+    conn: Any,
+    batch: BatchRow,
+    positions: Sequence[PositionRow],
+    at: datetime,
+) -> None:
+    """Store one payout for each positive position and the file of them all.
+
+    The orders of the file add up to what the positions owe, or nothing is approved.
+    """
+    local = at.astimezone(ZoneInfo(context.settings.timezone))
+    payer = await _payer(context, conn)
+    known = {
+        recipient.id: (number, recipient)
+        for number, recipient in (await party_store.find_all(conn)).items()
+    }
+    owed = [position for position in positions if position.payable > 0]
+    numbers = await payout_store.order_numbers(conn, len(owed))
+    payouts = []
+    for position, order_number in zip(owed, numbers, strict=True):
+        number, recipient = known[position.recipient]
+        order = Order(
+            number=order_number,
+            date=local.date(),
+            amount_kopecks=position.payable,
+            recipient=party(recipient),
+            purpose=_purpose(batch),
+        )
+        payouts.append((new_id(), number, order))
+    orders = [order for _, _, order in payouts]
+    if sum(order.amount_kopecks for order in orders) != sum(p.payable for p in owed):
+        raise InvariantBroken("Expected payment orders that add up to what is owed")
+    content = one_c.write(payer, orders, local)
+    if payouts:
+        await payout_store.add(conn, batch.number, local.date(), payouts)
+    await payout_store.add_file(conn, batch.number, "1c", content, at)
+
+
+async def payout_file(context: Context, batch: UUID, name: str) -> bytes:
+    """The bytes of a batch's payout file in a format.
+
+    Refuses `not_found`, `malformed` for an unknown format, `state_conflict` before approval.
+    """
+    if name not in FORMATS:
+        raise Refusal("malformed", f"Expected a format of {', '.join(FORMATS)}")
+    async with context.connection() as conn:
+        row = await settlement_store.find(conn, batch)
+        if row is None:
+            raise Refusal("not_found", "Expected the id of a settlement batch")
+        content = await payout_store.find_file(conn, row.number, name)
+    if content is None:
+        raise Refusal("state_conflict", f"Expected an approved batch, was {row.state}")
+    return content
+
+
+async def _payer(context: Context, conn: Any) -> Party:
+    centre = await party_store.find_centre(conn)
+    if centre is not None:
+        return party(centre[1])
+    if context.settings.database_url is not None:
+        raise Refusal("state_conflict", "Expected a recipient of kind centre, who pays the others")
+    return TRIAL_CENTRE
+
+
+def _purpose(batch: BatchRow) -> str:
+    day = batch.business_date.strftime("%d.%m.%Y")
+    report = shown(SETTLEMENT_BATCH, batch.id)
+    return (
+        f"Перечисление платежей населения за ЖКУ за {day}, реестр {batch.number} от {day}"
+        f" ({report}). НДС не облагается"
+    )

@@ -1,0 +1,57 @@
+"""A quote: how a payment would be split if it came now. Nothing is stored."""
+
+from msgspec import Struct
+
+from gateway.bills import store as bill_store
+from gateway.domain.payment import RecipientAmount, Share
+from gateway.domain.refusals import Refusal
+from gateway.flows.context import Context
+from gateway.splitting import store as splitting_store
+from gateway.splitting.split import GroupSplit
+
+
+class Quote(Struct, frozen=True):
+    """The allocation a payment would get, in kopecks."""
+
+    amount: int
+    surcharge: int
+    charges: list[int]
+    shares: list[Share]
+    recipients: list[RecipientAmount]
+    plan: str
+    period: str
+
+
+async def quote(
+    context: Context,
+    account: str,
+    amount: int,
+    is_total: bool,
+    method: int,
+    designation: tuple[tuple[str, int], ...],
+) -> Quote:
+    """The quote; refuses with the split's codes, or `not_found` without an open bill."""
+    async with context.connection() as conn:
+        version = await splitting_store.current_version(conn)
+        bill = (await bill_store.find(conn, [account])).get(account)
+        if bill is None:
+            raise Refusal("not_found", "Expected an account with an open bill")
+        await splitting_store.fetch_terms(conn, context.terms, version)
+        await splitting_store.fetch_plans(conn, context.plans, [bill.plan])
+        plan = context.plans.get(bill.plan)
+        split = GroupSplit(context.plans, context.terms)
+        split.add_bill(bill)
+    surcharge = context.terms.surcharge(method)
+    position = split.add_payment(account, plan, amount, is_total, surcharge, designation)
+    split.run()
+    allocation = split.allocation(position)
+    shares, recipients = plan.amounts(allocation)
+    return Quote(
+        allocation.amount,
+        allocation.surcharge,
+        allocation.charges,
+        shares,
+        recipients,
+        plan.shown,
+        bill.period,
+    )

@@ -1,0 +1,115 @@
+"""Recipients and fee rules, set by an operator; rules are in force from their commit on."""
+
+from gateway.domain.party import Caller, Recipient
+from gateway.domain.refusals import Refusal
+from gateway.domain.requisites import account_key_holds, check_bic, check_inn, check_kpp
+from gateway.flows.context import Context
+from gateway.flows.patience import patiently
+from gateway.journal.transaction import cutting
+from gateway.parties import store as party_store
+from gateway.splitting import store as splitting_store
+from splitcore import AMOUNT_MAX, PPM, FeeRule
+
+NO_FEE = FeeRule()
+
+
+async def set_recipient(
+    context: Context, caller: Caller, recipient: Recipient, accept_inn: bool
+) -> None:
+    """Write a recipient and put its commission in force.
+
+    Refuses `account_key_invalid`, `inn_invalid` (unless `accept_inn`), `malformed`,
+    `fee_out_of_range`.
+    """
+    _check_requisites(recipient, accept_inn)
+    rule = recipient.commission or NO_FEE
+    check_fee(rule)
+
+    async def attempt() -> None:
+        async with (
+            context.connection() as conn,
+            cutting(conn),
+        ):
+            now = context.clock.now()
+            before = await party_store.find(conn, recipient.id)
+            number = await party_store.set_recipient(conn, recipient, now, caller.number)
+            if before is None or (before[1].commission or NO_FEE) != rule:
+                await splitting_store.add_commission(conn, number, rule, now, caller.number)
+
+    await patiently(context, attempt)
+
+
+async def set_surcharge(context: Context, caller: Caller, method: int, rule: FeeRule) -> None:
+    """Put the surcharge on payments by a method in force; refuses `fee_out_of_range`."""
+    check_fee(rule)
+
+    async def attempt() -> None:
+        async with (
+            context.connection() as conn,
+            cutting(conn),
+        ):
+            now = context.clock.now()
+            await splitting_store.add_surcharge(conn, method, rule, now, caller.number)
+
+    await patiently(context, attempt)
+
+
+async def find_recipient(context: Context, recipient: str) -> Recipient:
+    """A recipient by id; refuses `not_found`."""
+    async with context.connection() as conn:
+        found = await party_store.find(conn, recipient)
+    if found is None:
+        raise Refusal("not_found", "Expected the id of a recipient")
+    return found[1]
+
+
+async def recipients(context: Context) -> list[Recipient]:
+    """Every recipient, by id."""
+    async with context.connection() as conn:
+        return list((await party_store.find_all(conn)).values())
+
+
+def check_fee(rule: FeeRule) -> None:
+    """Refuses `fee_out_of_range` for a rule outside the limits of the splitting rules."""
+    ceiling = AMOUNT_MAX if rule.max is None else rule.max
+    within = (
+        0 <= rule.ppm <= PPM
+        and 0 <= rule.fixed <= AMOUNT_MAX
+        and 0 <= rule.min <= ceiling <= AMOUNT_MAX
+    )
+    if not within:
+        raise Refusal("fee_out_of_range", f"Expected ppm in 0..{PPM} and 0 <= min <= max <= 10^13")
+
+
+def _check_requisites(recipient: Recipient, accept_inn: bool) -> None:
+    account = recipient.bank_account
+    if not check_bic(account.bic):
+        raise Refusal("account_key_invalid", "Expected a BIC of nine digits")
+    if not account_key_holds(account.number, account.bic):
+        raise Refusal("account_key_invalid", "Expected an account whose key agrees with the BIC")
+    if account.correspondent is not None and not account_key_holds(
+        account.correspondent, account.bic
+    ):
+        raise Refusal(
+            "account_key_invalid", "Expected a correspondent account whose key agrees with the BIC"
+        )
+    if not accept_inn and not check_inn(recipient.inn):
+        raise Refusal("inn_invalid", "Expected an INN whose check digits hold")
+    if (
+        not recipient.inn.isascii()
+        or not recipient.inn.isdigit()
+        or len(recipient.inn) not in (10, 12)
+    ):
+        raise Refusal("inn_invalid", "Expected an INN of 10 or 12 digits")
+    if recipient.kpp is not None and not check_kpp(recipient.kpp):
+        raise Refusal("malformed", "Expected a KPP of nine characters")
+    if not recipient.name.strip() or len(recipient.name) > 160:
+        raise Refusal("malformed", "Expected a name of 1..160 characters")
+    try:
+        recipient.name.encode("cp1251")
+    except UnicodeEncodeError as error:
+        raise Refusal(
+            "malformed", "Expected a name in characters that bank files can carry (cp1251)"
+        ) from error
+    if any(character < " " for character in recipient.name):
+        raise Refusal("malformed", "Expected a name on one line")

@@ -1,0 +1,278 @@
+"""SQL of the journal: keys, payments, refunds, suspense. Rows are only ever added."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from gateway.domain.allocation import Allocation
+from gateway.domain.bill import OpenBill
+from gateway.domain.payment import Claim, PaymentRequest
+from gateway.journal.idempotency import StoredClaim, route_number
+from gateway.journal.rows import Cut, NewRefund, PaymentRow, RefundRow, payment_row, refund_row
+
+_CLAIM = """
+    WITH claimed AS (
+        INSERT INTO idempotency_keys
+            (caller, key, route, fingerprint, subscriber_account, resource)
+        SELECT * FROM unnest
+            ($1::int[], $2::text[], $3::smallint[], $4::bytea[], $5::text[], $6::uuid[])
+        ON CONFLICT (caller, key) DO NOTHING RETURNING 1)
+    SELECT settlement_batch, terms_version, (SELECT count(*) FROM claimed) AS claimed FROM cut
+"""
+_CLAIMS = """
+    SELECT k.caller, k.key, k.route, k.fingerprint, k.resource, k.answer
+    FROM unnest($1::int[], $2::text[]) AS u (caller, key)
+    JOIN idempotency_keys AS k ON k.caller = u.caller AND k.key = u.key
+"""
+# What this very transaction claimed is not "before", though it sees its own rows.
+_CLAIMS_BEFORE = _CLAIMS + " WHERE k.xmin IS DISTINCT FROM pg_current_xact_id_if_assigned()::xid"
+_UNCLAIM = """
+    DELETE FROM idempotency_keys AS k USING unnest($1::int[], $2::text[]) AS u (caller, key)
+    WHERE k.caller = u.caller AND k.key = u.key
+"""
+_ANSWER = "UPDATE idempotency_keys SET answer = $3 WHERE caller = $1 AND key = $2"
+_KEEP_ANSWER = """
+    INSERT INTO idempotency_keys (caller, key, route, fingerprint, answer)
+    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (caller, key) DO NOTHING
+"""
+_ADD_PAYMENTS = """
+    INSERT INTO payments
+        (id, paid_at, amount, surcharge, total, commission, bill, caller, sequence, plan, method,
+         subscriber_account, shares, commissions, facts, designation, reference,
+         accepted_at, settlement_batch, terms_version)
+    SELECT u.*, $18, $19, $20 FROM unnest
+        ($1::uuid[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+         $7::bigint[], $8::int[], $9::int[], $10::int[], $11::smallint[], $12::text[],
+         $13::bytea[], $14::bytea[], $15::json[], $16::json[], $17::text[]) AS u
+"""
+_PAYMENT = """
+    SELECT p.id, p.caller, p.subscriber_account, p.amount, p.surcharge, p.method, p.facts,
+           p.accepted_at, p.paid_at, p.designation, p.reference, p.settlement_batch,
+           p.bill, p.plan, p.sequence, p.shares, p.commissions, b.period,
+           r.subscriber_account AS resolved_account, r.bill AS resolved_bill,
+           r.sequence AS resolved_sequence, r.plan AS resolved_plan, r.shares AS resolved_shares,
+           r.commissions AS resolved_commissions, rb.period AS resolved_period,
+           coalesce((SELECT sum(f.amount) FROM refunds AS f WHERE f.payment = p.id), 0)::bigint
+               AS refunded
+    FROM payments AS p
+    LEFT JOIN bills AS b ON b.subscriber_account = p.subscriber_account AND b.number = p.bill
+    LEFT JOIN resolutions AS r ON r.payment = p.id
+    LEFT JOIN bills AS rb
+        ON rb.subscriber_account = r.subscriber_account AND rb.number = r.bill
+"""
+_PAYMENTS_BY_ID = _PAYMENT + " WHERE p.id = ANY ($1::uuid[])"
+_LOCK_PAYMENT = "SELECT 1 FROM payments WHERE id = $1 FOR UPDATE"
+_PAGE = """
+      AND ($2::int IS NULL OR p.caller = $2)
+      AND ($3::timestamptz IS NULL OR p.accepted_at >= $3)
+      AND ($4::timestamptz IS NULL OR p.accepted_at < $4)
+      AND p.id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
+    ORDER BY p.id LIMIT $6
+"""
+_SEARCH = _PAYMENT + " WHERE $1::text IS NULL" + _PAGE
+_SEARCH_ACCOUNT = (
+    _PAYMENT
+    + """
+    WHERE p.id IN (SELECT id FROM payments WHERE subscriber_account = $1
+                   UNION SELECT payment FROM resolutions WHERE subscriber_account = $1)
+"""
+    + _PAGE
+)
+_REFUNDS = """
+    SELECT id, amount, shares, plan FROM refunds WHERE payment = $1 ORDER BY refunded_at, id
+"""
+_ADD_REFUND = """
+    INSERT INTO refunds (id, payment, refunded_at, amount, caller, settlement_batch, plan,
+                         subscriber_account, shares, sequence)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+"""
+_ADD_RESOLUTION = """
+    INSERT INTO resolutions (payment, resolved_at, amount, commission, bill, terms_version, caller,
+                             settlement_batch, sequence, plan, subscriber_account, shares,
+                             commissions)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+"""
+
+
+async def claim(
+    conn: Any, claims: Sequence[tuple[Claim, str | None, UUID]]
+) -> tuple[Cut, Mapping[tuple[int, str], StoredClaim]]:
+    """Claim keys, each with its account and what it will make; one claim a key.
+
+    Returns the open settlement batch and terms, and the claims that were made before: by others,
+    or by an earlier commit of this very group whose outcome was unknown. A claim that another
+    transaction is about to make is waited for. Keys are claimed in order, so
+    that two groups with the same keys cannot wait for each other.
+    """
+    ordered = sorted(claims, key=lambda entry: (entry[0].caller, entry[0].key))
+    callers = [claim.caller for claim, _, _ in ordered]
+    keys = [claim.key for claim, _, _ in ordered]
+    row = await conn.fetchrow(
+        _CLAIM,
+        callers,
+        keys,
+        [route_number(claim) for claim, _, _ in ordered],
+        [claim.fingerprint for claim, _, _ in ordered],
+        [account for _, account, _ in ordered],
+        [resource for _, _, resource in ordered],
+    )
+    cut = Cut(row["settlement_batch"], row["terms_version"])
+    if row["claimed"] == len(ordered):
+        return cut, {}
+    before = await conn.fetch(_CLAIMS_BEFORE, callers, keys)
+    return cut, {(stored["caller"], stored["key"]): _stored(stored) for stored in before}
+
+
+async def find_claims(
+    conn: Any, keys: Sequence[tuple[int, str]]
+) -> dict[tuple[int, str], StoredClaim]:
+    """The stored claims of (caller, key) pairs."""
+    rows = await conn.fetch(_CLAIMS, [caller for caller, _ in keys], [key for _, key in keys])
+    return {(row["caller"], row["key"]): _stored(row) for row in rows}
+
+
+def _stored(row: Mapping[str, Any]) -> StoredClaim:
+    return StoredClaim(
+        row["caller"],
+        row["key"],
+        row["route"],
+        row["fingerprint"],
+        row["resource"],
+        row["answer"],
+    )
+
+
+async def unclaim(conn: Any, claims: Sequence[Claim]) -> None:
+    """Give back keys claimed in this transaction for requests that were refused."""
+    await conn.execute(_UNCLAIM, [claim.caller for claim in claims], [c.key for c in claims])
+
+
+async def answer(conn: Any, claim: Claim, content: bytes) -> None:
+    """Keep the answer beside a key that this transaction claimed."""
+    await conn.execute(_ANSWER, claim.caller, claim.key, content)
+
+
+async def keep_answer(conn: Any, claim: Claim, content: bytes) -> None:
+    """Claim a key and keep its answer in one step; the first one wins."""
+    await conn.execute(
+        _KEEP_ANSWER, claim.caller, claim.key, route_number(claim), claim.fingerprint, content
+    )
+
+
+async def add_payments(
+    conn: Any,
+    cut: Cut,
+    accepted_at: datetime,
+    payments: Sequence[tuple[PaymentRequest, Allocation | None, int, int, OpenBill | None, int]],
+) -> None:
+    """Add accepted payments: (request, allocation, amount, surcharge, open bill, sequence).
+
+    Allocation and open bill are None, the sequence 0, for money held in suspense.
+    """
+    await conn.execute(
+        _ADD_PAYMENTS,
+        [request.id for request, *_ in payments],
+        [request.paid_at for request, *_ in payments],
+        [amount for _, _, amount, _, _, _ in payments],
+        [surcharge for _, _, _, surcharge, _, _ in payments],
+        [amount + surcharge for _, _, amount, surcharge, _, _ in payments],
+        [split.commission if split else 0 for _, split, *_ in payments],
+        [bill.bill if bill else None for *_, bill, _ in payments],
+        [request.claim.caller for request, *_ in payments],
+        [sequence or None for *_, sequence in payments],
+        [bill.plan if bill else None for *_, bill, _ in payments],
+        [request.method for request, *_ in payments],
+        [request.subscriber_account for request, *_ in payments],
+        [split.shares if split else None for _, split, *_ in payments],
+        [split.withheld if split else None for _, split, *_ in payments],
+        [request.facts.decode() for request, *_ in payments],
+        [_designation(request) for request, *_ in payments],
+        [request.reference for request, *_ in payments],
+        accepted_at,
+        cut.settlement_batch,
+        cut.terms_version,
+    )
+
+
+def _designation(request: PaymentRequest) -> str | None:
+    return orjson.dumps(dict(request.designation)).decode() if request.designation else None
+
+
+async def find_payments(conn: Any, payments: Sequence[UUID]) -> list[PaymentRow]:
+    """The stored payments of these ids, in no order; unknown ids are left out."""
+    return [payment_row(row) for row in await conn.fetch(_PAYMENTS_BY_ID, list(payments))]
+
+
+async def search_payments(
+    conn: Any,
+    caller: int | None,
+    account: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    after: UUID | None,
+    limit: int,
+) -> list[PaymentRow]:
+    """Stored payments in the order of their ids, those after `after`; None asks for any."""
+    query = _SEARCH if account is None else _SEARCH_ACCOUNT
+    rows = await conn.fetch(query, account, caller, start, end, after, limit)
+    return [payment_row(row) for row in rows]
+
+
+async def lock_payment(conn: Any, payment: UUID) -> None:
+    """Queue with whoever else refunds or resolves this payment."""
+    await conn.execute(_LOCK_PAYMENT, payment)
+
+
+async def refunds_of(conn: Any, payment: UUID) -> list[RefundRow]:
+    """Earlier refunds of a payment, oldest first."""
+    return [refund_row(row) for row in await conn.fetch(_REFUNDS, payment)]
+
+
+async def add_refund(
+    conn: Any, cut: Cut, refund: NewRefund, payment: PaymentRow, at: datetime
+) -> None:
+    """Add a refund of a payment."""
+    await conn.execute(
+        _ADD_REFUND,
+        refund.id,
+        payment.id,
+        at,
+        refund.amount,
+        refund.caller,
+        cut.settlement_batch,
+        payment.plan,
+        payment.placed_on,
+        refund.shares,
+        refund.sequence,
+    )
+
+
+async def add_resolution(
+    conn: Any,
+    cut: Cut,
+    caller: int,
+    payment: PaymentRow,
+    split: Allocation,
+    bill: OpenBill,
+    at: datetime,
+) -> None:
+    """Add the placing of suspense onto an open bill, as the account's next payment."""
+    await conn.execute(
+        _ADD_RESOLUTION,
+        payment.id,
+        at,
+        split.amount,
+        split.commission,
+        bill.bill,
+        cut.terms_version,
+        caller,
+        cut.settlement_batch,
+        bill.sequence + 1,
+        bill.plan,
+        bill.subscriber_account,
+        split.shares,
+        split.withheld,
+    )

@@ -1,0 +1,142 @@
+"""Split plans: the structure that bills share, compiled once and kept by number.
+
+A plan never changes, so a plan in memory is never wrong; the shelf is bounded all the same.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+
+import splitcore
+from gateway.domain.allocation import Allocation
+from gateway.domain.bill import Charge
+from gateway.domain.ids import PLAN
+from gateway.domain.payment import RecipientAmount, Share
+from splitcore import PPM, Fees
+
+PLANS_MAX = 20_000
+
+
+class Plan:
+    """A compiled plan with the names it was made of."""
+
+    __slots__ = (
+        "fees",
+        "fees_version",
+        "number",
+        "parts",
+        "recipient_ids",
+        "recipient_numbers",
+        "service_index",
+        "services",
+        "shown",
+        "split",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        split: splitcore.Plan,
+        services: Sequence[str],
+        recipient_numbers: Sequence[int],
+        recipient_ids: Sequence[str],
+        digest: bytes,
+    ) -> None:
+        self.fees: Fees | None = None
+        self.fees_version = -1
+        self.number = number
+        self.split = split
+        self.services = tuple(services)
+        self.service_index = {name: at for at, name in enumerate(dict.fromkeys(services))}
+        self.recipient_numbers = tuple(recipient_numbers)
+        self.recipient_ids = tuple(recipient_ids)
+        self.shown = PLAN + digest[:8].hex()
+        self.parts = tuple(
+            (charge, self.services[charge], self.recipient_ids[recipient], recipient)
+            for charge, recipient in zip(split.part_charge, split.part_recipient, strict=True)
+        )
+
+    def shares(self, parts: Sequence[int]) -> list[Share]:
+        """The shares of one allocation, parts of nothing left out."""
+        return [
+            Share(charge, service, recipient, amount)
+            for (charge, service, recipient, _), amount in zip(self.parts, parts, strict=True)
+            if amount
+        ]
+
+    def recipients(self, parts: Sequence[int], commissions: Sequence[int]) -> list[RecipientAmount]:
+        """What each recipient receives, in order of first appearance among the shares."""
+        gross: dict[int, int] = {}
+        for (_, _, _, recipient), amount in zip(self.parts, parts, strict=True):
+            if amount:
+                gross[recipient] = gross.get(recipient, 0) + amount
+        return [
+            RecipientAmount(self.recipient_ids[at], sum_, commissions[at], sum_ - commissions[at])
+            for at, sum_ in gross.items()
+        ]
+
+    def charges(self, parts: Sequence[int]) -> list[int]:
+        """What each charge received, from its parts."""
+        received = [0] * len(self.services)
+        for (charge, _, _, _), amount in zip(self.parts, parts, strict=True):
+            received[charge] += amount
+        return received
+
+    def amounts(self, allocation: Allocation) -> tuple[list[Share], list[RecipientAmount]]:
+        """Shares and recipients of an allocation by this plan."""
+        return (
+            self.shares(allocation.parts),
+            self.recipients(allocation.parts, allocation.commissions),
+        )
+
+
+class Draft:
+    """A plan as a bill asks for it, before it has a number."""
+
+    __slots__ = ("body", "digest", "recipients", "service_index", "services", "split")
+
+    def __init__(self, charges: Sequence[Charge], recipients: dict[str, int]) -> None:
+        """`recipients` maps ids to numbers and knows every id that the charges name."""
+        numbers: dict[int, int] = {}
+        service_index: dict[str, int] = {}
+        parts = []
+        for charge in charges:
+            level = [(entry.recipient, entry.ppm) for entry in charge.second_level]
+            own = PPM - sum(ppm for _, ppm in level)
+            level.append((charge.recipient, own))
+            parts.append(
+                [(numbers.setdefault(recipients[id_], len(numbers)), ppm) for id_, ppm in level]
+            )
+        services = [charge.service for charge in charges]
+        indexes = [service_index.setdefault(name, len(service_index)) for name in services]
+        self.split = splitcore.Plan([charge.tier for charge in charges], indexes, parts)
+        self.services = services
+        self.service_index = service_index
+        self.recipients = list(numbers)
+        self.body = self.split.to_bytes()
+        names = "\x00".join(services) + "\x01" + ",".join(map(str, self.recipients))
+        self.digest = sha256(self.body + names.encode()).digest()
+
+
+class PlanShelf:
+    """Plans in memory, the least recently used put away first."""
+
+    def __init__(self, plans_max: int = PLANS_MAX) -> None:
+        self._plans: OrderedDict[int, Plan] = OrderedDict()
+        self._plans_max = plans_max
+
+    def missing(self, numbers: Iterable[int]) -> list[int]:
+        """Those of the numbers that are not on the shelf."""
+        return sorted(set(numbers) - self._plans.keys())
+
+    def put(self, plan: Plan) -> None:
+        """Keep a plan, and put away the one that was needed longest ago where it is too many."""
+        self._plans[plan.number] = plan
+        if len(self._plans) > self._plans_max:
+            self._plans.popitem(last=False)
+
+    def get(self, number: int) -> Plan:
+        """A plan that is on the shelf."""
+        plan = self._plans[number]
+        self._plans.move_to_end(number)
+        return plan
