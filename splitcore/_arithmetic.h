@@ -14,7 +14,7 @@
 #define PPM_WHOLE 1000000
 #define PARTS_BOUND 4352 /* PARTS_MAX of limits.py; the module compares them when it is imported */
 #define FEW_BOUND 16     /* weights up to here are shared without leaving the registers */
-#define LANES 4
+#define LANES 2 /* what one register of the plainest x86-64 or ARM64 holds */
 
 #ifdef SPLITCORE_DEBUG
 #define EXPECT(holds)                                                                  \
@@ -82,37 +82,42 @@ static inline __attribute__((always_inline)) void share_few(
     reals_t keys[FEW_BOUND / LANES];
     double key[FEW_BOUND];
     const double divisor = (double)sum, inverse = 1.0 / divisor, factor = (double)total;
-    words_t given = {0, 0, 0, 0};
+    words_t given = {0, 0};
 
     EXPECT(count <= padded && sum > 0);
-    if (count < padded)
+    if (count == padded) { /* of constant size, so that it is not a call */
+        memcpy(words, weights, sizeof(int64_t) * (size_t)padded);
+    } else {
         memset(words, 0, sizeof(words_t) * (size_t)vectors);
-    memcpy(words, weights, sizeof(int64_t) * (size_t)count);
+        memcpy(words, weights, sizeof(int64_t) * (size_t)count);
+    }
     for (int v = 0; v < vectors; v++) {
         const reals_t product = TO_REALS(words[v]) * factor;
         reals_t floors = (product * inverse + TWO52) - TWO52;
         reals_t remainders = product - floors * divisor;
         const words_t above = remainders < 0.0;
-        const reals_t one = {1.0, 1.0, 1.0, 1.0};
-        const reals_t whole = one * divisor;
+        const reals_t one = {1.0, 1.0};
+        const reals_t whole = {divisor, divisor};
         floors -= (reals_t)(above & (words_t)one);
         remainders += (reals_t)(above & (words_t)whole);
-        const double at = (double)(v * LANES);
-        const reals_t place = {at, at + 1.0, at + 2.0, at + 3.0};
+        const reals_t place = {v * LANES, v * LANES + 1};
         keys[v] = remainders * (double)padded + ((double)(padded - 1) - place);
         words[v] = TO_WORDS(floors);
         given += words[v];
     }
     memcpy(key, keys, sizeof(double) * (size_t)padded);
-    const int64_t left = total - (given[0] + given[1] + given[2] + given[3]);
+    const int64_t left = total - (given[0] + given[1]);
     EXPECT(left >= 0 && left < count);
     for (int v = 0; v < vectors; v++) {
-        halves_t rank = {0, 0, 0, 0, 0, 0, 0, 0};
+        halves_t rank = {0, 0, 0, 0};
         for (int j = 0; j < padded; j++)
             rank -= (halves_t)(key[j] > keys[v]);
         words[v] -= (words_t)(rank < (int32_t)left);
     }
-    memcpy(shares, words, sizeof(int64_t) * (size_t)count);
+    if (count == padded)
+        memcpy(shares, words, sizeof(int64_t) * (size_t)padded);
+    else
+        memcpy(shares, words, sizeof(int64_t) * (size_t)count);
 }
 
 /* --- Any number of weights, any products up to 128 bits. --------------------------------------- */

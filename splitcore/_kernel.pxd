@@ -55,6 +55,14 @@ cdef struct shape_t:
     int32_t *part_ppm
 
 
+cdef struct fees_t:
+    # Commission rules; those that charge nothing, whatever the gross, are left out.
+    int32_t count  # recipients they are for
+    int32_t charging
+    fee_rule_t *rules  # `charging` rules
+    int16_t *who  # whose they are
+
+
 cdef struct named_t:
     # One designation: kopecks named for a service.
     int64_t amount
@@ -63,7 +71,7 @@ cdef struct named_t:
 
 cdef struct bill_t:
     const shape_t *shape
-    const fee_rule_t *fees
+    const fees_t *fees
     int64_t at  # place of its due, weight and paid in the group's values
     int32_t overpayment
 

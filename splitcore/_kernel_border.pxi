@@ -2,8 +2,10 @@
 
 cdef extern from "Python.h":
     int64_t PyLong_AsLongLongAndOverflow(object o, int *overflow)
-    object PyLong_FromLongLong(int64_t v)
-    void PyList_SET_ITEM(object list, Py_ssize_t i, object o)
+    PyObject *PyLong_FromLongLong(int64_t v)
+    void PyList_SET_ITEM(object list, Py_ssize_t i, PyObject *o)
+    object PyType_GenericAlloc(type of_type, Py_ssize_t places)
+    void PyTuple_SET_ITEM(object tuple, Py_ssize_t i, PyObject *o)
 
 cdef enum:
     CHARGES_MAX = 256
@@ -20,6 +22,7 @@ cdef int64_t GROUP_VALUES_MAX = 1 << 24
 
 cdef tuple CODES = errors.CODES
 cdef object describe = errors.found
+cdef type FEE_RULE = FeeRule
 
 
 def _check_constants():
@@ -51,8 +54,11 @@ cdef object not_whole(str where, object value):
     return SplitError("malformed", f"Expected an integer as {where}, was {describe(value)}")
 
 
-cdef inline bint read_whole(object value, int64_t *number) except *:
-    """Whether the value is an integer and nothing else; beyond 64 bits it reads as an end of them."""
+cdef inline bint read_whole(object value, int64_t *number) noexcept:
+    """Whether the value is an integer and nothing else; beyond 64 bits it reads as an end of them.
+
+    An exact int converts without an error, so nothing is lost by `noexcept`.
+    """
     cdef int overflow = 0
     if not PyLong_CheckExact(value):
         return False
@@ -69,17 +75,31 @@ cdef inline int64_t whole(object value, str where) except? -1:
     return number
 
 
+cdef inline bint all_within(const int64_t *values, int count, int64_t high) noexcept nogil:
+    """Whether all are from 0 to `high`; most sets are told by their bits or-ed together."""
+    cdef int64_t every = 0
+    cdef int i
+    for i in range(count):
+        every |= values[i]
+    if 0 <= every <= high:
+        return True
+    for i in range(count):
+        if not within(values[i], 0, high):
+            return False
+    return True
+
+
 cdef inline bint within(int64_t number, int64_t low, int64_t high) noexcept nogil:
     return low <= number <= high
 
 
-cdef bint read_rule(object rule, fee_rule_t *into) except *:
+cdef bint read_rule(object rule, fee_rule_t *into) noexcept:
     """Whether it is a FeeRule of integers, or None (no fee); its limits are checked elsewhere."""
     if rule is None:
         memset(into, 0, sizeof(fee_rule_t))
         into.max = INT64_MAX
         return True
-    if type(rule) is not FeeRule:
+    if type(rule) is not FEE_RULE:
         return False
     if not (read_whole(<object> PyTuple_GET_ITEM(rule, 0), &into.ppm)
             and read_whole(<object> PyTuple_GET_ITEM(rule, 1), &into.fixed)
@@ -123,12 +143,13 @@ cdef int priced(
 
 cdef list to_list(const int64_t *values, Py_ssize_t count):
     cdef list result = PyList_New(count)
-    cdef object number
+    cdef PyObject *number
     cdef Py_ssize_t i
     for i in range(count):
         number = PyLong_FromLongLong(values[i])
-        Py_INCREF(number)
-        PyList_SET_ITEM(result, i, number)
+        if number == NULL:
+            raise MemoryError()
+        PyList_SET_ITEM(result, i, number)  # takes the reference over
     return result
 
 
@@ -166,22 +187,23 @@ def largest_remainder(object total, object weights):
     cdef int64_t shares[PARTS_MAX]
     cdef int64_t amount = whole(total, "the total")
     cdef int64_t sum_of = 0
-    cdef Py_ssize_t i, count = len(weights)
+    cdef list given = weights if PyList_CheckExact(weights) else list(weights)
+    cdef Py_ssize_t i, count = PyList_GET_SIZE(given)
     cdef Py_ssize_t bad = -1
+    cdef int64_t number
     for i in range(count):
-        amount_i = weights[i]
-        if i < PARTS_MAX:
-            numbers[i] = whole(amount_i, "a weight")
-            if not within(numbers[i], 0, AMOUNT_MAX):
-                bad = i
-            else:
-                sum_of += numbers[i]
+        number = whole(<object> PyList_GET_ITEM(given, i), "a weight")
+        if not within(number, 0, AMOUNT_MAX):
+            bad = i
+        elif i < PARTS_MAX:
+            numbers[i] = number
+            sum_of += number
     if count > PARTS_MAX:
         raise refusal(MALFORMED, f"Expected at most {PARTS_MAX} weights, was {count}")
     if not within(amount, 0, AMOUNT_MAX):
         raise outside(AMOUNT_OUT_OF_RANGE, "the total", total)
     if bad >= 0:
-        raise outside(WEIGHT_OUT_OF_RANGE, "a weight", weights[bad])
+        raise outside(WEIGHT_OUT_OF_RANGE, "a weight", given[bad])
     if sum_of == 0:
         raise refusal(NOTHING_TO_ALLOCATE, "Expected a weight above 0, was none")
     share_total(amount, numbers, <int> count, sum_of, shares)

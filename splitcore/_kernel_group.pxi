@@ -1,5 +1,8 @@
 # Commit groups: bills and payments in flat arrays that grow by doubling, and one run without the GIL.
 
+cdef type ALLOCATION = Allocation
+
+
 cdef struct grown_t:
     # One flat array: `used` of `room` items of `item` bytes.
     char *items
@@ -58,14 +61,6 @@ cdef int64_t *scratch_owed(
     for i in range(count):
         owed[i] = due[i] - paid[i] if due[i] > paid[i] else 0
     return owed
-
-
-cdef bint all_within(const int64_t *values, int count, int64_t high) noexcept nogil:
-    cdef bint fits = True
-    cdef int i
-    for i in range(count):
-        fits &= <uint64_t> values[i] <= <uint64_t> high
-    return fits
 
 
 @cython.final
@@ -127,8 +122,8 @@ cdef class Group:
         if packed_count(due) != n or packed_count(paid) != n or (
                 weight is not None and packed_count(weight) != n):
             raise refusal(MALFORMED, f"Expected {n} entries in every vector, was other")
-        if fees.count != shape.recipients:
-            raise refusal(MALFORMED, f"Expected {shape.recipients} rules, was {fees.count}")
+        if fees.fees.count != shape.recipients:
+            raise refusal(MALFORMED, f"Expected {shape.recipients} rules, was {fees.fees.count}")
         policy = whole(overpayment, "the overpayment")
         if not within(policy, -2, n - 1):
             raise outside(MALFORMED, "the overpayment", overpayment)
@@ -141,7 +136,7 @@ cdef class Group:
         read_vectors(n, due, weight, paid, at)
         bill = <bill_t *> self.bills.items + self.bills.used
         bill.shape = shape
-        bill.fees = fees.rules
+        bill.fees = &fees.fees
         bill.at = self.values.used
         bill.overpayment = <int32_t> policy
         self.kept.append(plan)
@@ -327,14 +322,47 @@ cdef int check_vectors(int n, const int64_t *at) except -1:
 
 cdef int read_list(object given, int n, int64_t *numbers) except -1:
     cdef int i
-    cdef object value
-    if len(given) != n:
-        raise refusal(MALFORMED, f"Expected {n} entries, was {len(given)}")
+    cdef list entries = given if PyList_CheckExact(given) else list(given)
+    if PyList_GET_SIZE(entries) != n:
+        raise refusal(MALFORMED, f"Expected {n} entries, was {len(entries)}")
     for i in range(n):
-        value = given[i]
-        if not read_whole(value, &numbers[i]):
-            raise not_whole(f"entry {i}", value)
+        if not read_whole(<object> PyList_GET_ITEM(entries, i), &numbers[i]):
+            raise not_whole(f"entry {i}", entries[i])
     return 0
+
+
+cdef list list_parts(const shape_t *shape, list charges, const int64_t *parts):
+    """The parts as a list; the only part of a charge is the charge's own number again."""
+    cdef list result = PyList_New(shape.parts)
+    cdef object number
+    cdef int i, at
+    for i in range(shape.charges):
+        for at in range(shape.part_start[i], shape.part_start[i + 1]):
+            if shape.part_start[i + 1] - shape.part_start[i] == 1:
+                number = <object> PyList_GET_ITEM(charges, i)
+            else:
+                number = parts[at]
+            Py_INCREF(number)
+            PyList_SET_ITEM(result, at, <PyObject *> number)
+    return result
+
+
+cdef object allocation(const payment_t *payment, list charges, list parts, list commissions):
+    """An Allocation, its five places filled as tuple.__new__ would, without the call."""
+    cdef object made = PyType_GenericAlloc(ALLOCATION, 5)
+    cdef object amount = payment.amount
+    cdef object surcharge = payment.surcharge
+    cdef PyObject *places[5]
+    cdef int i
+    places[0] = <PyObject *> amount
+    places[1] = <PyObject *> surcharge
+    places[2] = <PyObject *> charges
+    places[3] = <PyObject *> parts
+    places[4] = <PyObject *> commissions
+    for i in range(5):
+        Py_INCREF(<object> places[i])
+        PyTuple_SET_ITEM(made, i, places[i])
+    return made
 
 
 def split_payment(Plan plan not None, Fees fees not None, object amount, object due, object weight,
@@ -351,8 +379,9 @@ def split_payment(Plan plan not None, Fees fees not None, object amount, object 
     cdef int code, named_count = 0
     cdef int64_t policy
     cdef int64_t *parts = results + n
-    if fees.count != shape.recipients:
-        raise refusal(MALFORMED, f"Expected {shape.recipients} rules, was {fees.count}")
+    cdef list charges
+    if fees.fees.count != shape.recipients:
+        raise refusal(MALFORMED, f"Expected {shape.recipients} rules, was {fees.fees.count}")
     read_list(due, n, numbers)
     if weight is None:
         memcpy(numbers + n, numbers, <size_t> n * sizeof(int64_t))
@@ -384,10 +413,10 @@ def split_payment(Plan plan not None, Fees fees not None, object amount, object 
         code = split_charges(shape, payment.amount, owed, numbers + n, <int> policy, named,
                              named_count, results)
     if code == ACCEPTED:
-        code = split_shares(shape, fees.rules, results, parts, parts + shape.parts,
+        code = split_shares(shape, &fees.fees, results, parts, parts + shape.parts,
                             &payment.commission)
     if code != ACCEPTED:
         raise refusal(code, "Expected a payment that can be split, was none")
-    return Allocation(payment.amount, payment.surcharge, to_list(results, n),
-                      to_list(parts, shape.parts),
+    charges = to_list(results, n)
+    return allocation(&payment, charges, list_parts(shape, charges, parts),
                       to_list(parts + shape.parts, shape.recipients))

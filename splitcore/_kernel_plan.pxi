@@ -190,19 +190,22 @@ cdef class Plan:
 cdef void order_tiers(shape_t *shape) noexcept nogil:
     """Charges by tier, places kept within one: a counting sort of `tier` into `order`."""
     cdef int16_t tally[TIER_MAX + 2]
-    cdef int i, at, t, n = shape.charges
-    memset(tally, 0, sizeof(tally))
-    for i in range(n):
+    cdef int i, at, t, low = TIER_MAX, high = 0
+    for i in range(shape.charges):
+        low = min(low, <int> shape.tier[i])
+        high = max(high, <int> shape.tier[i])
+    memset(&tally[low], 0, <size_t> (high + 2 - low) * sizeof(int16_t))
+    for i in range(shape.charges):
         tally[shape.tier[i] + 1] += 1
     shape.tiers = 0
-    for t in range(TIER_MAX + 1):
+    for t in range(low, high + 1):
         if tally[t + 1] > 0:
             shape.tier_start[shape.tiers] = tally[t]
             shape.tiers += 1
         tally[t + 1] += tally[t]
-    shape.tier_start[shape.tiers] = <int16_t> n
+    shape.tier_start[shape.tiers] = <int16_t> shape.charges
     shape.ordered = True
-    for i in range(n):
+    for i in range(shape.charges):
         at = tally[shape.tier[i]]
         tally[shape.tier[i]] += 1
         shape.order[at] = <int16_t> i
@@ -308,33 +311,44 @@ cdef class Fees:
 
     SplitError: malformed, fee_out_of_range.
     """
-    cdef fee_rule_t *rules
-    cdef int count
+    cdef fees_t fees
 
     def __cinit__(self):
-        self.rules = NULL
-        self.count = 0
+        memset(&self.fees, 0, sizeof(fees_t))
 
     def __init__(self, rules):
-        cdef Py_ssize_t i, count = len(rules)
-        cdef bint fits = True
-        if self.rules != NULL:
+        cdef list given = list(rules)
+        cdef Py_ssize_t count = PyList_GET_SIZE(given)
+        if self.fees.rules != NULL:
             raise TypeError("Expected fees made once, was made again")
         if count > PARTS_MAX:
             raise refusal(MALFORMED, f"Expected at most {PARTS_MAX} rules, was {count}")
-        self.rules = <fee_rule_t *> PyMem_Malloc(<size_t> (count + 1) * sizeof(fee_rule_t))
-        if self.rules == NULL:
+        self.fees.rules = <fee_rule_t *> PyMem_Malloc(
+            <size_t> (count + 1) * (sizeof(fee_rule_t) + sizeof(int16_t)))
+        if self.fees.rules == NULL:
             raise MemoryError()
-        self.count = <int> count
-        for i in range(count):
-            if not read_rule(rules[i], &self.rules[i]):
+        self.fees.who = <int16_t *> (self.fees.rules + count + 1)
+        self.fees.count = <int32_t> count
+        self.fill(given)
+
+    cdef int fill(self, list given) except -1:
+        cdef fee_rule_t *rule
+        cdef bint fits = True
+        cdef int i
+        for i in range(self.fees.count):
+            rule = self.fees.rules + self.fees.charging
+            if not read_rule(given[i], rule):
                 raise refusal(MALFORMED, f"Expected a FeeRule of integers as rule {i}, was another")
-            fits = fits and rule_within(&self.rules[i])
+            fits = fits and rule_within(rule)
+            if rule.max != 0 and (rule.ppm != 0 or rule.fixed != 0 or rule.min != 0):
+                self.fees.who[self.fees.charging] = <int16_t> i
+                self.fees.charging += 1
         if not fits:
             raise refusal(FEE_OUT_OF_RANGE, "Expected every fee within its limits, was not")
+        return 0
 
     def __dealloc__(self):
-        PyMem_Free(self.rules)
+        PyMem_Free(self.fees.rules)
 
     def __len__(self):
-        return self.count
+        return self.fees.count

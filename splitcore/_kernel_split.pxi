@@ -125,13 +125,13 @@ cdef int split_charges(
 
 
 cdef int split_shares(
-    const shape_t *shape, const fee_rule_t *fees, const int64_t *charges, int64_t *parts,
+    const shape_t *shape, const fees_t *fees, const int64_t *charges, int64_t *parts,
     int64_t *commissions, int64_t *commission_sum
 ) noexcept nogil:
     """From charges to the parts of each and the commission on each recipient's gross."""
-    cdef int64_t gross, commission, amount = 0, total = 0
+    cdef int64_t gross[PARTS_MAX]
+    cdef int64_t commission, total = 0
     cdef int i, at
-    memset(commissions, 0, <size_t> shape.recipients * sizeof(int64_t))
     if shape.single:
         memcpy(parts, charges, <size_t> shape.parts * sizeof(int64_t))
     else:
@@ -141,16 +141,18 @@ cdef int split_shares(
                 parts[at] = charges[i]
             else:
                 share_ppm(charges[i], shape.part_ppm + at, shape.part_start[i + 1] - at, parts + at)
-    for i in range(shape.parts):
-        commissions[shape.part_recipient[i]] += parts[i]
-    for i in range(shape.recipients):
-        gross = commissions[i]
-        commission = fee_of(gross, &fees[i])
-        commissions[i] = commission if commission < gross else gross
-        amount += gross
-        total += commissions[i]
+    memset(commissions, 0, <size_t> shape.recipients * sizeof(int64_t))
+    if fees.charging > 0:
+        memset(gross, 0, <size_t> shape.recipients * sizeof(int64_t))
+        for i in range(shape.parts):
+            gross[shape.part_recipient[i]] += parts[i]
+        for i in range(fees.charging):
+            at = fees.who[i]
+            commission = fee_of(gross[at], &fees.rules[i])
+            commissions[at] = commission if commission < gross[at] else gross[at]
+            total += commissions[at]
     commission_sum[0] = total
-    return ACCEPTED if amount == sum_of(charges, shape.charges) else BROKEN
+    return ACCEPTED if sum_of(parts, shape.parts) == sum_of(charges, shape.charges) else BROKEN
 
 
 def split_flat(Plan plan not None, const int64_t[::1] amounts, const int64_t[::1] dues,
@@ -175,16 +177,12 @@ cdef uint8_t split_row(
     const shape_t *shape, int64_t amount, const int64_t *due, int64_t *charges
 ) noexcept nogil:
     cdef int code
-    cdef int i
-    cdef bint fits = True
     if not within(amount, 1, AMOUNT_MAX):
         code = AMOUNT_OUT_OF_RANGE
-    else:
-        for i in range(shape.charges):
-            fits &= <uint64_t> due[i] <= <uint64_t> AMOUNT_MAX
+    elif not all_within(due, shape.charges, AMOUNT_MAX):
         code = DUE_OUT_OF_RANGE
-        if fits:
-            code = split_charges(shape, amount, due, due, -1, NULL, 0, charges)
+    else:
+        code = split_charges(shape, amount, due, due, -1, NULL, 0, charges)
     if code != ACCEPTED:
         memset(charges, 0, <size_t> shape.charges * sizeof(int64_t))
     return <uint8_t> code
