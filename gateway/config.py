@@ -111,6 +111,10 @@ class Settings:
     upload_bytes_max: int = _setting(_whole(1_024, 1_073_741_824), 67_108_864)
     body_timeout_s: int = _setting(_whole(1, 300), 5)
     keepalive_s: int = _setting(_whole(1, 3_600), 20)
+    # Connections of one worker; one more is closed at once.
+    connections_max: int = _setting(_whole(1, 100_000), 4_096)
+    # Requests a second of one caller over all workers; 0: no limit.
+    rate_limit_per_s: int = _setting(_whole(0, 1_000_000), 0)
     # From SIGTERM to the last answer; after it a worker is killed.
     drain_s: int = _setting(_whole(1, 600), 25)
 
@@ -196,11 +200,15 @@ def _relations(settings: Settings) -> list[str]:
         (s.body_bytes_max <= s.upload_bytes_max, "body_bytes_max <= upload_bytes_max"),
         (s.pool_min <= s.pool_max, "pool_min <= pool_max"),
         (s.lock_timeout_ms <= s.statement_timeout_ms, "lock_timeout_ms <= statement_timeout_ms"),
+        (
+            s.statement_timeout_ms <= s.commit_deadline_ms,
+            "statement_timeout_ms <= commit_deadline_ms",
+        ),
         (s.linger_ms <= s.pool_wait_ms, "linger_ms <= pool_wait_ms"),
         # A request that came just before SIGTERM must be able to end.
         (
-            s.body_timeout_s * 1000 + s.statement_timeout_ms <= s.drain_s * 1000,
-            "body_timeout_s + statement_timeout_ms <= drain_s",
+            s.body_timeout_s * 1000 + s.commit_deadline_ms <= s.drain_s * 1000,
+            "body_timeout_s + commit_deadline_ms <= drain_s",
         ),
         (
             s.database_url is not None or connections <= EMBEDDED_CONNECTIONS_MAX,

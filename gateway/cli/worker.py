@@ -16,10 +16,10 @@ def worker(slot: int, parent: int) -> int:
     if os.getppid() != parent:
         # The supervisor died before the kernel was asked to end us with it.
         return 0
-    from gateway.supervisor import metrics
+    # Before the application, which declares its metrics when it is imported or made.
+    from gateway import telemetry
 
-    metrics.use_slot(slot)
-    # Declares metrics, so it may be imported only now.
+    telemetry.use_slot(slot)
     from gateway import app
 
     return app.run_worker(settings, slot)

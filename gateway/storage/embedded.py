@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from gateway.config import StartRefused
+from gateway.config import Settings, StartRefused
 from gateway.storage import postmaster
 from gateway.storage.server_user import command_prefix, server_user
 
@@ -84,6 +84,22 @@ def pgdata_of(data: Path) -> Path:
     return data.absolute() / "postgres"
 
 
+def socket_dir_of(data: Path) -> Path:
+    """Where the server of `data` listens: inside it, unless that path is too long for a socket."""
+    inside = data.absolute() / "socket"
+    if len(os.fsencode(inside / f".s.PGSQL.{postmaster.PORT}")) <= _SOCKET_PATH_BYTES_MAX:
+        return inside
+    name = hashlib.sha256(os.fsencode(data.absolute())).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"kopeck-{name}"
+
+
+def url_of(settings: Settings) -> str:
+    """The database that `settings` mean, whether or not it runs: somebody's, or our own."""
+    if settings.database_url is not None:
+        return settings.database_url
+    return postmaster.url_at(socket_dir_of(settings.data))
+
+
 def running(data: Path) -> str | None:
     """URL of the live server on `data`, None when there is none or it is not ready."""
     file = postmaster.live_postmaster(pgdata_of(data))
@@ -115,13 +131,7 @@ class EmbeddedPostgres:
         self._user = server_user()
         self._child: subprocess.Popen[bytes] | None = None
         self.pgdata = pgdata_of(data)
-        self._socket_dir = self._data / "socket"
-        if (
-            len(os.fsencode(self._socket_dir / f".s.PGSQL.{postmaster.PORT}"))
-            > _SOCKET_PATH_BYTES_MAX
-        ):
-            name = hashlib.sha256(os.fsencode(self._data)).hexdigest()[:16]
-            self._socket_dir = Path(tempfile.gettempdir()) / f"kopeck-{name}"
+        self._socket_dir = socket_dir_of(data)
 
     @property
     def url(self) -> str:

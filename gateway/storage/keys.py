@@ -11,6 +11,7 @@ from datetime import datetime
 
 import asyncpg
 
+from gateway.domain.party import Caller
 from gateway.domain.refusals import Refusal
 
 ROLES = ("acquirer", "operator", "approver", "auditor")
@@ -131,3 +132,14 @@ async def revoke(conn: asyncpg.Connection, digest: str) -> int:
         if len(rows) > 1:
             raise Refusal("malformed", f"Expected one key that begins with {digest}, was several")
     return len(rows)
+
+
+async def find_caller(conn: asyncpg.Connection, secret_sha256: bytes) -> Caller | None:
+    """The caller behind the digest of a secret, None where no key in force has it."""
+    row = await conn.fetchrow(
+        "SELECT number, name, role, recipient FROM api_keys"
+        " JOIN callers ON callers.number = api_keys.caller"
+        " WHERE secret_sha256 = $1 AND revoked_at IS NULL",
+        secret_sha256,
+    )
+    return None if row is None else Caller(**row)

@@ -1,49 +1,37 @@
-"""How processes share one /metrics: files named for a worker's slot instead of its pid.
+"""How the supervisor and its workers share one /metrics: a directory of counters, a file a slot.
 
-A worker that is started again goes on in the file of the one before it, so counters never go
-backwards and the number of files does not grow. The metrics themselves are declared elsewhere.
+What the supervisor counts is declared here, as it has nothing to do with payments.
 """
 
 import os
 import shutil
 from pathlib import Path
 
-VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-SUPERVISOR_SLOT = "supervisor"
+from prometheus_client import Counter, multiprocess
+
+from gateway.telemetry import MULTIPROCESS_DIRECTORY, use_slot
+
+# Workers have 0, 1, 2 …
+_SUPERVISOR_SLOT = -1
 
 
 def fresh_directory(path: Path) -> None:
-    """Empties the directory of counters and makes this process and its children use it.
-
-    Must run before prometheus_client is first imported, which looks at the variable once.
-    """
+    """Empties the directory of counters and makes this process and its children use it."""
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
-    os.environ[VARIABLE] = str(path)
-
-
-def use_slot(slot: int | str) -> None:
-    """This process counts in the files of `slot`; call it before any metric is declared."""
-    from prometheus_client import values
-
-    if VARIABLE in os.environ:
-        values.ValueClass = values.MultiProcessValue(process_identifier=lambda: slot)  # type: ignore[no-untyped-call]
+    os.environ[MULTIPROCESS_DIRECTORY] = str(path)
 
 
 def forget_slot(slot: int) -> None:
     """Takes back what a dead worker claimed to be doing just now; its counts stay."""
-    from prometheus_client import multiprocess
-
     multiprocess.mark_process_dead(slot)  # type: ignore[no-untyped-call]
 
 
 class Restarts:
-    """Counts what the supervisor had to start again."""
+    """Counts what the supervisor had to start again, for the workers' /metrics."""
 
     def __init__(self) -> None:
-        use_slot(SUPERVISOR_SLOT)
-        from prometheus_client import Counter
-
+        use_slot(_SUPERVISOR_SLOT)
         self._counter = Counter(
             "kopeck_restarts_total",
             "Processes that ended by themselves and were started again.",

@@ -22,7 +22,7 @@ from types import FrameType
 
 from gateway.config import PREFIX, TEST_PREFIX, Settings, StartRefused, environment
 from gateway.storage import data_directory, postgres
-from gateway.storage.embedded import EmbeddedPostgres
+from gateway.storage.embedded import EmbeddedPostgres, url_of
 from gateway.storage.migrate import migrate
 from gateway.supervisor import metrics, port
 from gateway.supervisor.child import Child
@@ -84,16 +84,14 @@ def serve(settings: Settings, worker: Sequence[str] = WORKER) -> int:
         try:
             held = stack.enter_context(port.hold(settings.host, settings.port))
             server = None
-            url = settings.database_url
-            if url is None:
+            if settings.database_url is None:
                 server = stack.enter_context(data_directory.serving(settings.data))
-                url = server.url
             metrics.fresh_directory(_metrics_directory(settings, stack))
-            asyncio.run(_prepare(url))
+            asyncio.run(_prepare(url_of(settings)))
             signals.interrupt = False
         except _Stopped:
             return 0
-        settings = replace(settings, database_url=url, port=held.getsockname()[1])
+        settings = replace(settings, port=held.getsockname()[1])
         return _Supervisor(settings, held, server, worker, signals).run()
 
 

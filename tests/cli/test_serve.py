@@ -15,6 +15,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from gateway.storage import postmaster
 from gateway.storage.embedded import running
@@ -143,6 +145,19 @@ def test_a_killed_worker_is_started_again_in_its_slot(gateway: Gateway) -> None:
     gateway.process.send_signal(signal.SIGTERM)
     assert gateway.process.wait(30) == 0
     assert gateway.lines() == "kopeck: worker 1 ended with SIGKILL; again in 0.1 s\n"
+    assert restarts(gateway.data) == {"worker": 1.0}
+
+
+def restarts(data: Path) -> dict[str, float]:
+    """What any worker's /metrics would say of restarts."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(data / "metrics"))  # type: ignore[no-untyped-call]
+    samples = [sample for metric in registry.collect() for sample in metric.samples]
+    return {
+        sample.labels["process"]: sample.value
+        for sample in samples
+        if sample.name == "kopeck_restarts_total"
+    }
 
 
 def test_a_killed_postgresql_is_started_again(gateway: Gateway) -> None:
@@ -186,7 +201,8 @@ def test_nothing_is_left_when_the_supervisor_is_killed_and_it_starts_again(
 
 def test_a_worker_that_does_not_finish_is_killed_after_the_deadline(tmp_path: Path) -> None:
     deadline = {"KOPECK_STATEMENT_TIMEOUT_MS": "100", "KOPECK_LOCK_TIMEOUT_MS": "100"}
-    deadline |= {"KOPECK_BODY_TIMEOUT_S": "1", "KOPECK_DRAIN_S": "2", "KOPECK_TEST_DEAF": "1"}
+    deadline |= {"KOPECK_COMMIT_DEADLINE_MS": "100", "KOPECK_BODY_TIMEOUT_S": "1"}
+    deadline |= {"KOPECK_DRAIN_S": "2", "KOPECK_TEST_DEAF": "1"}
     with started(tmp_path, "--port", "0", "--workers", "1", **deadline) as gateway:
         (pid,) = gateway.workers(1).values()
         gateway.process.send_signal(signal.SIGTERM)

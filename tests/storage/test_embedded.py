@@ -205,3 +205,22 @@ def test_a_data_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> Non
     complaint = pytest.raises(StartRefused, match="Expected a directory to write to")
     with complaint, held(tmp_path / "file" / "data", SERVE):
         pass
+
+
+def test_it_needs_no_root(tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path; from gateway.storage import embedded\n"
+        f"server = embedded.EmbeddedPostgres(Path({str(tmp_path / 'data')!r}))\n"
+        "server.start(); server.stop(); server.start()\n"
+        f"print(embedded.running(Path({str(tmp_path / 'data')!r})) == server.url)\n"
+        "server.stop()\n"
+    )
+    ordinary = [sys.executable, "-c", script]
+    if os.geteuid() == 0:
+        tmp_path.chmod(0o777)
+        # The interpreter may stand in root's own home, so this nobody may read everything.
+        see = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+        drop = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *see]
+        ordinary = [*drop, "--securebits=+no_setuid_fixup", *ordinary]
+    done = subprocess.run(ordinary, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
