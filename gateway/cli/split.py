@@ -9,12 +9,15 @@ from typing import BinaryIO, Final
 
 import click
 import msgspec
-import orjson
 
 from splitcore import SplitError, split_case
 
 LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 CHUNK_BYTES: Final = 1024 * 1024
+
+# msgspec, as orjson would read an integer beyond 64 bits as a float and so tell the wrong refusal.
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 
 
 def run(stdin: BinaryIO, stdout: BinaryIO) -> None:
@@ -29,18 +32,16 @@ def _answer(line: bytes | None) -> bytes:
     if line is None:
         return _refused("malformed", f"Expected a line of at most {LINE_BYTES_MAX} bytes, was more")
     try:
-        # msgspec, as orjson would turn an integer beyond 64 bits into a float.
-        result = split_case(msgspec.json.decode(line))
+        result = split_case(_decode(line))
     except SplitError as refused:
         return _refused(refused.code, refused.detail)
     except (ValueError, RecursionError):
         return _refused("malformed", "Expected one JSON value a line, was other text")
-    return orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE)
+    return _encode(result) + b"\n"
 
 
 def _refused(code: str, detail: str) -> bytes:
-    answer = {"error": {"code": code, "detail": detail}}
-    return orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE)
+    return _encode({"error": {"code": code, "detail": detail}}) + b"\n"
 
 
 def _arrivals(stdin: BinaryIO) -> Iterator[Iterable[bytes | None]]:
