@@ -8,9 +8,13 @@ class Refusal(Exception):
     """The caller can act on this: nothing was changed, and `code` says why."""
 
     def __init__(self, code: str, detail: str) -> None:
-        super().__init__(f"{code}: {detail}")
+        # The arguments as they are: an error that many wait for is copied, which makes it anew.
+        super().__init__(code, detail)
         self.code = code
         self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
 
 
 class Unavailable(Exception):
@@ -21,10 +25,13 @@ class Unavailable(Exception):
     """
 
     def __init__(self, code: str, detail: str, retry_after_s: int = 1) -> None:
-        super().__init__(f"{code}: {detail}")
+        super().__init__(code, detail, retry_after_s)
         self.code = code
         self.detail = detail
         self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
 
 
 class InvariantBroken(Exception):

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from gateway.bills import store as bill_store
-from gateway.bills.paid import carried
+from gateway.domain.paid import carried
 from gateway.bills.store import NO_BILL, BillRow
 from gateway.domain.bill import Bill, OpenBill, check_bill, overpayment_policy
 from gateway.domain.party import Caller

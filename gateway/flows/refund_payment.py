@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from gateway.bills import paid as bill_paid
+from gateway.domain import paid as bill_paid
 from gateway.bills import store as bill_store
 from gateway.domain.bill import OpenBill
 from gateway.domain.ids import PAYMENT, REFUND, new_id, shown

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from gateway.bills import store as bill_store
 from gateway.domain.bill import OpenBill, check_account
+from gateway.domain.designation import still_meant
 from gateway.domain.ids import PAYMENT, new_id, shown
 from gateway.domain.party import Caller
 from gateway.domain.payment import ACCEPTED, Claim
@@ -15,7 +16,6 @@ from gateway.flows.refund_payment import locked_payment
 from gateway.journal import store as journal_store
 from gateway.journal.rows import Cut, PaymentRow
 from gateway.splitting import store as splitting_store
-from gateway.splitting.plans import Plan
 from gateway.splitting.split import GroupSplit
 
 
@@ -51,8 +51,9 @@ async def _place(
     split.add_bill(bill)
     account = bill.subscriber_account
     amount = row.amount - row.refunded
+    meant = still_meant(row.designation, plan.service_index, amount)
     # The payer already paid the surcharge when the payment was taken.
-    position = split.add_payment(account, plan, amount, False, None, designation_of(row, plan))
+    position = split.add_payment(account, plan, amount, False, None, meant)
     split.run()
     allocation = split.allocation(position)
     at = context.clock.now()
@@ -71,10 +72,3 @@ async def _place(
         ],
         "plan": plan.shown,
     }
-
-
-def designation_of(row: PaymentRow, plan: Plan) -> tuple[tuple[str, int], ...]:
-    """The payer's designation where it still makes sense on this bill and this amount."""
-    named = all(service in plan.service_index for service, _ in row.designation)
-    within = sum(kopecks for _, kopecks in row.designation) <= row.amount - row.refunded
-    return row.designation if named and within else ()

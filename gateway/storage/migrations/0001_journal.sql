@@ -208,6 +208,7 @@ CREATE TABLE payments (
         AND (commissions IS NULL) = (commission = 0))
 );
 CREATE INDEX payments_by_account ON payments (subscriber_account, id);
+CREATE INDEX payments_in_suspense ON payments (id) WHERE bill IS NULL;
 CREATE INDEX payments_by_batch ON payments USING brin (settlement_batch) WITH (autosummarize = on);
 CREATE TRIGGER payments_are_added BEFORE UPDATE OR DELETE ON payments
     FOR EACH ROW EXECUTE FUNCTION refuse_change();

@@ -1,0 +1,172 @@
+"""One account's history played again (pure): bills loaded, payments split, refunds given back.
+
+Splits are done by splitcore's reference, whatever backend split them first. What is found is a
+list of complaints; an account with none is proved.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+from msgspec import Struct
+
+import splitcore
+from gateway.domain.designation import still_meant
+from gateway.domain.paid import carried, taken_back, taken_back_by_service
+from splitcore import FeeRule, SplitError, pack, unpack
+from splitcore.reference import refund as refund_split
+from splitcore.reference_groups import split_payment
+from splitcore.reference_plans import Fees
+from splitcore.reference_plans import Plan as ReferencePlan
+
+Rules = Callable[[int, int], FeeRule | None]
+"""The commission rule of a recipient number at a terms version."""
+
+
+class AuditPlan(Struct, frozen=True):
+    """A split plan as both backends see it, with its names."""
+
+    kernel: splitcore.Plan
+    reference: ReferencePlan
+    services: Sequence[str]
+    recipients: Sequence[int]
+
+    @property
+    def service_index(self) -> dict[str, int]:
+        """Services by the index the plan knows them by."""
+        return {name: at for at, name in enumerate(dict.fromkeys(self.services))}
+
+    def charges(self, parts: Sequence[int]) -> list[int]:
+        """What each charge received, from its parts."""
+        received = [0] * len(self.services)
+        for charge, kopecks in zip(self.reference.part_charge, parts, strict=True):
+            received[charge] += kopecks
+        return received
+
+    def by_service(self, parts: Sequence[int]) -> dict[str, int]:
+        """What each service received, from the parts."""
+        sums: dict[str, int] = {}
+        for service, kopecks in zip(self.services, self.charges(parts), strict=True):
+            sums[service] = sums.get(service, 0) + kopecks
+        return sums
+
+
+class _Split(Struct):
+    """A split of the account as replayed so far, with what was refunded of it."""
+
+    sequence: int
+    bill: int
+    plan: int
+    parts: list[int]
+    refunded: list[int]
+
+
+class Replay:
+    """The state of one account while its history is played again."""
+
+    def __init__(self, plans: Mapping[int, AuditPlan], rules: Rules) -> None:
+        self._plans = plans
+        self._rules = rules
+        self._bill: Any = None
+        self._paid = b""
+        self._splits: dict[Any, _Split] = {}
+
+    def play(
+        self, bills: Sequence[Any], events: Sequence[Any], open_bill: Any
+    ) -> Iterator[tuple[str, str, str]]:
+        """Complaints (check, row, detail) about the account's bills, events and open bill."""
+        ahead = list(events)
+        for bill in bills:
+            while ahead and ahead[0]["sequence"] <= bill["loaded_after"]:
+                yield from self._event(ahead.pop(0))
+            self._load(bill)
+        for event in ahead:
+            yield from self._event(event)
+        yield from self._open(open_bill)
+
+    def _load(self, bill: Any) -> None:
+        received: dict[str, int] = {}
+        for split in self._splits.values():
+            if split.sequence > bill["counts_from"]:
+                left = [a - b for a, b in zip(split.parts, split.refunded, strict=True)]
+                for service, kopecks in self._plans[split.plan].by_service(left).items():
+                    received[service] = received.get(service, 0) + kopecks
+        plan = self._plans[bill["plan"]]
+        self._paid = carried(plan.kernel, plan.service_index, bill["due"], received)
+        self._bill = bill
+
+    def _event(self, event: Any) -> Iterator[tuple[str, str, str]]:
+        row = "pay_" + event["payment"].hex
+        try:
+            if event["is_refund"]:
+                yield from self._refund(row, event)
+            else:
+                yield from self._split(row, event)
+        except (SplitError, KeyError, ValueError, TypeError) as error:
+            yield "split_wrong", row, f"cannot be split again: {type(error).__name__}"
+
+    def _split(self, row: str, event: Any) -> Iterator[tuple[str, str, str]]:
+        bill = self._bill
+        if bill is None or bill["number"] != event["bill"] or bill["plan"] != event["plan"]:
+            yield "split_wrong", row, "was split by a bill that was not open"
+            return
+        plan = self._plans[event["plan"]]
+        named = orjson.loads(event["designation"]) if event["designation"] else {}
+        designation = tuple(named.items())
+        if event["placed"]:
+            designation = still_meant(designation, plan.services, event["amount"])
+        index = plan.service_index
+        rules = [self._rules(number, event["terms_version"]) for number in plan.recipients]
+        again = split_payment(
+            plan.reference,
+            Fees(rules),
+            event["amount"],
+            unpack(bill["due"]),
+            unpack(bill["weight"]) if bill["weight"] else None,
+            unpack(self._paid),
+            bill["overpayment"],
+            False,
+            None,
+            [(index[service], kopecks) for service, kopecks in designation],
+        )
+        parts = unpack(event["shares"])
+        withheld = unpack(event["commissions"]) if event["commissions"] else None
+        if parts != again.parts:
+            yield "split_wrong", row, "its shares are not what the rules give"
+        if (withheld or [0] * len(again.commissions)) != again.commissions:
+            yield "commission_wrong", row, "its commissions are not what the rules give"
+        before = unpack(self._paid)
+        self._paid = pack([a + b for a, b in zip(before, again.charges, strict=True)])
+        self._splits[event["payment"]] = _Split(
+            event["sequence"], event["bill"], event["plan"], parts, [0] * len(parts)
+        )
+
+    def _refund(self, row: str, event: Any) -> Iterator[tuple[str, str, str]]:
+        split = self._splits[event["payment"]]
+        parts = unpack(event["shares"])
+        if parts != refund_split(split.parts, split.refunded, event["amount"]):
+            yield "refund_wrong", row, "a refund's shares are not what the rules give"
+        split.refunded = [a + b for a, b in zip(split.refunded, parts, strict=True)]
+        plan = self._plans[split.plan]
+        if split.bill == self._bill["number"]:
+            self._paid = taken_back(self._paid, plan.charges(parts))
+        elif split.sequence > self._bill["counts_from"]:
+            open_plan = self._plans[self._bill["plan"]]
+            self._paid = taken_back_by_service(
+                self._paid, open_plan.services, open_plan.reference.tiers, plan.by_service(parts)
+            )
+
+    def _open(self, open_bill: Any) -> Iterator[tuple[str, str, str]]:
+        bill = self._bill
+        if open_bill is None or bill is None:
+            if (open_bill is None) != (bill is None):
+                yield "open_bill_wrong", "an account", "has bills but no open one, or the reverse"
+            return
+        row = f"bill {bill['number']}"
+        same = ("plan", "overpayment", "counts_from", "due", "weight")
+        if open_bill["bill"] != bill["number"] or any(
+            open_bill[name] != bill[name] for name in same
+        ):
+            yield "open_bill_wrong", row, "the open bill is not the last one that was loaded"
+        elif open_bill["paid"] != self._paid:
+            yield "paid_wrong", row, "what is paid is not what its payments and refunds make"

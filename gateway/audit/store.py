@@ -1,0 +1,272 @@
+"""SQL of the audit: what to recompute from, and the checks that SQL alone can do."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+PAGE_ROWS = 2000
+TIMEOUT_S = 3600.0
+
+TOTALS = """
+    SELECT (SELECT count(*) FROM payments) AS payments,
+           (SELECT count(*) FROM refunds) AS refunds,
+           (SELECT coalesce(sum(amount), 0)::bigint FROM payments) AS amount,
+           (SELECT coalesce(sum(amount), 0)::bigint FROM refunds) AS refunded,
+           (SELECT coalesce(sum(amount_kopecks) FILTER (WHERE refund IS NULL), 0)::bigint
+            FROM shares) AS shares,
+           (SELECT coalesce(sum(balance_kopecks) FILTER (WHERE ledger_account = 'suspense'), 0)
+                   ::bigint FROM trial_balance) AS suspense,
+           (SELECT coalesce(sum(balance_kopecks), 0)::bigint FROM trial_balance) AS imbalance,
+           (SELECT count(*) FROM settlement_batches) AS settlement_batches,
+           (SELECT count(*) FROM payouts) AS payouts
+"""
+
+# Each finds rows that break one rule: (row, detail). An empty result is the proof.
+CHECKS: dict[str, str] = {
+    "payment_unbalanced": """
+        SELECT 'pay_' || replace(id::text, '-', '') AS row,
+               'amount, surcharge, total, shares and commissions do not add up' AS detail
+        FROM payments
+        WHERE total <> amount + surcharge
+           OR coalesce(packed_sum(shares), amount) <> amount
+           OR coalesce(packed_sum(commissions), 0) <> commission
+    """,
+    "resolution_unbalanced": """
+        SELECT 'pay_' || replace(r.payment::text, '-', ''),
+               'the placed amount is not what was left in suspense, or does not add up'
+        FROM resolutions AS r
+        LEFT JOIN payments AS p ON p.id = r.payment
+        WHERE p.id IS NULL OR p.bill IS NOT NULL OR packed_sum(r.shares) <> r.amount
+           OR coalesce(packed_sum(r.commissions), 0) <> r.commission
+           OR r.amount <> p.amount - coalesce((SELECT sum(f.amount) FROM refunds AS f
+                                               WHERE f.payment = p.id AND f.shares IS NULL), 0)
+    """,
+    "refund_unbalanced": """
+        SELECT 'pay_' || replace(f.payment::text, '-', ''),
+               'refunds exceed the payment, or a refund has no payment'
+        FROM refunds AS f LEFT JOIN payments AS p ON p.id = f.payment
+        GROUP BY f.payment, p.amount
+        HAVING p.amount IS NULL OR sum(f.amount) > p.amount
+            OR bool_or(coalesce(packed_sum(f.shares), f.amount) <> f.amount)
+    """,
+    "ledger_unbalanced": """
+        SELECT 'settlement batch ' || settlement_batch,
+               sum(credit_kopecks - debit_kopecks) || ' kopecks out of balance'
+        FROM ledger GROUP BY settlement_batch HAVING sum(credit_kopecks - debit_kopecks) <> 0
+    """,
+    "sequence_broken": """
+        SELECT 'account with sequence ' || coalesce(o.sequence, 0),
+               count(e.sequence) || ' events, last ' || coalesce(max(e.sequence), 0)
+        FROM open_bills AS o
+        FULL JOIN (SELECT subscriber_account, sequence FROM allocations
+                   UNION ALL
+                   SELECT subscriber_account, sequence FROM refunds WHERE sequence IS NOT NULL)
+            AS e USING (subscriber_account)
+        GROUP BY subscriber_account, o.sequence
+        HAVING count(e.sequence) <> coalesce(o.sequence, -1)
+            OR count(DISTINCT e.sequence) <> count(e.sequence)
+            OR coalesce(max(e.sequence), 0) <> coalesce(o.sequence, -1)
+    """,
+    "payment_without_key": """
+        SELECT 'pay_' || replace(p.id::text, '-', ''), 'no idempotency key made this payment'
+        FROM payments AS p
+        LEFT JOIN idempotency_keys AS k ON k.resource = p.id AND k.route = 0
+                                       AND k.caller = p.caller
+        WHERE k.resource IS NULL
+    """,
+    "refund_without_key": """
+        SELECT 'ref_' || replace(r.id::text, '-', ''), 'no idempotency key made this refund'
+        FROM refunds AS r
+        LEFT JOIN idempotency_keys AS k ON k.resource = r.id AND k.route = 1
+        WHERE k.resource IS NULL
+    """,
+    "key_without_payment": """
+        SELECT CASE k.route WHEN 0 THEN 'pay_' ELSE 'ref_' END
+                   || replace(k.resource::text, '-', ''),
+               'an idempotency key names what is not there'
+        FROM idempotency_keys AS k
+        LEFT JOIN payments AS p ON k.route = 0 AND p.id = k.resource AND p.caller = k.caller
+        LEFT JOIN refunds AS r ON k.route = 1 AND r.id = k.resource
+        WHERE k.route IN (0, 1) AND p.id IS NULL AND r.id IS NULL
+    """,
+    "batch_unknown": """
+        SELECT 'settlement batch ' || m.settlement_batch, 'money is in a batch that is not there'
+        FROM (SELECT DISTINCT settlement_batch FROM ledger) AS m
+        LEFT JOIN settlement_batches AS b ON b.number = m.settlement_batch
+        CROSS JOIN cut
+        WHERE b.number IS NULL AND m.settlement_batch <> cut.settlement_batch
+    """,
+    "batch_count_wrong": """
+        SELECT 'settlement batch ' || b.number, 'payments or refunds are not as many as counted'
+        FROM settlement_batches AS b
+        WHERE b.state <> 'cut'
+          AND (b.payments <> (SELECT count(*) FROM allocations WHERE settlement_batch = b.number)
+            OR b.refunds <> (SELECT count(*) FROM refunds WHERE settlement_batch = b.number))
+    """,
+    "position_wrong": """
+        WITH moved AS (
+            SELECT settlement_batch, recipient,
+                   coalesce(sum(amount_kopecks) FILTER (WHERE refund IS NULL), 0) AS gross,
+                   coalesce(-sum(amount_kopecks) FILTER (WHERE refund IS NOT NULL), 0) AS refunds
+            FROM shares GROUP BY settlement_batch, recipient),
+        withheld AS (
+            SELECT settlement_batch, recipient, sum(commission_kopecks) AS commission
+            FROM commissions GROUP BY settlement_batch, recipient),
+        due AS (
+            SELECT settlement_batch, recipient, coalesce(gross, 0) AS gross,
+                   coalesce(refunds, 0) AS refunds, coalesce(commission, 0) AS commission
+            FROM moved FULL JOIN withheld USING (settlement_batch, recipient)
+            WHERE settlement_batch IN
+                  (SELECT number FROM settlement_batches WHERE state <> 'cut'))
+        SELECT 'position of ' || coalesce(r.id, '?') || ' in settlement batch '
+                   || settlement_batch,
+               'differs from the shares of the batch'
+        FROM due FULL JOIN positions AS p USING (settlement_batch, recipient)
+        LEFT JOIN recipients AS r ON r.number = recipient
+        WHERE coalesce(due.gross, 0) <> coalesce(p.gross, -1)
+           OR coalesce(due.commission, 0) <> coalesce(p.commission, -1)
+           OR coalesce(due.refunds, 0) <> coalesce(p.refunds, -1)
+           OR p.net <> p.gross - p.commission - p.refunds
+           OR p.payable + p.carried_out <> p.carried_in + p.net
+           OR p.payable < 0 OR p.carried_out > 0 OR (p.payable > 0 AND p.carried_out < 0)
+    """,
+    "carry_broken": """
+        SELECT 'position of ' || r.id || ' in settlement batch ' || p.settlement_batch,
+               'does not carry on what the batch before carried out'
+        FROM positions AS p
+        JOIN recipients AS r ON r.number = p.recipient
+        LEFT JOIN positions AS b ON b.settlement_batch = p.settlement_batch - 1
+                                AND b.recipient = p.recipient
+        WHERE p.carried_in <> coalesce(b.carried_out, 0)
+    """,
+    "payout_wrong": """
+        SELECT 'payout to ' || coalesce(r.id, '?') || ' of settlement batch ' || settlement_batch,
+               'differs from the position, or its batch is not approved'
+        FROM (SELECT p.settlement_batch, p.recipient, p.payable FROM positions AS p
+              JOIN settlement_batches AS b ON b.number = p.settlement_batch
+              WHERE b.state = 'approved' AND p.payable > 0) AS owed
+        FULL JOIN (SELECT settlement_batch, recipient, sum(amount) AS amount FROM payouts
+                   GROUP BY settlement_batch, recipient) AS paid
+            USING (settlement_batch, recipient)
+        LEFT JOIN recipients AS r ON r.number = recipient
+        WHERE coalesce(owed.payable, -1) <> coalesce(paid.amount, -2)
+    """,
+    "duplicate_payouts": """
+        SELECT 'payout to ' || r.id || ' of settlement batch ' || p.settlement_batch,
+               'paid ' || count(*) || ' times'
+        FROM payouts AS p JOIN recipients AS r ON r.number = p.recipient
+        GROUP BY r.id, p.settlement_batch HAVING count(*) > 1
+    """,
+    "approval_by_closer": """
+        SELECT 'settlement batch ' || b.number, 'approved by whoever closed it'
+        FROM settlement_batches AS b
+        JOIN callers AS c ON c.number = b.closed_by JOIN callers AS a ON a.number = b.approved_by
+        WHERE a.name = c.name
+    """,
+    "plan_wrong": """
+        SELECT 'split plan ' || p.number, 'its parts or recipients are not those of the plan'
+        FROM split_plans AS p
+        LEFT JOIN recipients AS r ON r.number = ANY (p.recipients)
+        GROUP BY p.number, p.recipients
+        HAVING count(r.number) <> cardinality(p.recipients)
+            OR p.recipients <> array(SELECT d.recipient FROM split_plan_recipients AS d
+                                     WHERE d.plan = p.number ORDER BY d.place)
+    """,
+}
+
+_PLANS = "SELECT number, digest, plan, services, recipients FROM split_plans ORDER BY number"
+_PARTS = """
+    SELECT plan, array_agg(charge ORDER BY place) AS charges,
+           array_agg(service ORDER BY place) AS services,
+           array_agg(recipient ORDER BY place) AS recipients
+    FROM split_plan_parts GROUP BY plan
+"""
+_TERMS = """
+    SELECT 'commission' AS kind, recipient AS subject, version, ppm, fixed, min, max
+    FROM commission_terms
+    UNION ALL
+    SELECT 'surcharge', method, version, ppm, fixed, min, max FROM surcharge_terms
+    ORDER BY kind, subject, version
+"""
+_BILLS = """
+    SELECT subscriber_account, number, plan, overpayment, counts_from, loaded_after, due, weight
+    FROM bills ORDER BY subscriber_account COLLATE "C", number
+"""
+_OPEN_BILLS = """
+    SELECT subscriber_account, bill, plan, overpayment, counts_from, sequence, due, weight, paid
+    FROM open_bills ORDER BY subscriber_account COLLATE "C"
+"""
+_EVENTS = """
+    SELECT * FROM (
+        SELECT a.subscriber_account, a.sequence, false AS is_refund, a.payment, a.bill, a.plan,
+               a.terms_version, a.amount, a.shares, a.commissions, p.designation,
+               p.bill IS NULL AS placed
+        FROM allocations AS a LEFT JOIN payments AS p ON p.id = a.payment
+        UNION ALL
+        SELECT subscriber_account, sequence, true, payment, NULL, plan, NULL, amount, shares,
+               NULL, NULL, false
+        FROM refunds WHERE sequence IS NOT NULL) AS e
+    ORDER BY subscriber_account COLLATE "C", sequence
+"""
+_SURCHARGES = "SELECT id, method, terms_version, amount, surcharge, total FROM payments"
+_FILES = """
+    SELECT b.number, f.content, b.state,
+           (SELECT coalesce(sum(amount), 0)::bigint FROM payouts AS p
+            WHERE p.settlement_batch = b.number) AS amount,
+           (SELECT count(*) FROM payouts AS p WHERE p.settlement_batch = b.number) AS payouts
+    FROM settlement_batches AS b
+    LEFT JOIN payout_files AS f ON f.settlement_batch = b.number AND f.format = '1c'
+"""
+
+
+async def totals(conn: Any) -> dict[str, int]:
+    """Counts and sums (kopecks) of everything stored."""
+    return dict(await conn.fetchrow(TOTALS, timeout=TIMEOUT_S))
+
+
+async def broken_rows(conn: Any, check: str) -> list[tuple[str, str]]:
+    """Rows that break the rule named `check`: (row, detail)."""
+    rows = await conn.fetch(CHECKS[check], timeout=TIMEOUT_S)
+    return [(row[0] or "?", row[1] or "") for row in rows]
+
+
+async def plans(conn: Any) -> tuple[list[Any], dict[int, Any]]:
+    """Every split plan, and the parts that SQL users see of each."""
+    rows = await conn.fetch(_PLANS)
+    return rows, {row["plan"]: row for row in await conn.fetch(_PARTS)}
+
+
+async def terms(conn: Any) -> list[Any]:
+    """Every fee rule that was ever in force, by kind, subject and version."""
+    found: list[Any] = await conn.fetch(_TERMS)
+    return found
+
+
+async def payout_files(conn: Any) -> list[Any]:
+    """Each batch with its payout file (None where there is none) and what its payouts add up to."""
+    found: list[Any] = await conn.fetch(_FILES)
+    return found
+
+
+def bills(conn: Any) -> AsyncIterator[Any]:
+    """Every bill, by account and number."""
+    return _stream(conn, _BILLS)
+
+
+def open_bills(conn: Any) -> AsyncIterator[Any]:
+    """Every open bill, by account."""
+    return _stream(conn, _OPEN_BILLS)
+
+
+def events(conn: Any) -> AsyncIterator[Any]:
+    """Every split and refund, by account and sequence."""
+    return _stream(conn, _EVENTS)
+
+
+def surcharges(conn: Any) -> AsyncIterator[Any]:
+    """Every payment's surcharge with what it was computed from."""
+    return _stream(conn, _SURCHARGES)
+
+
+async def _stream(conn: Any, query: str) -> AsyncIterator[Any]:
+    async for row in conn.cursor(query, prefetch=PAGE_ROWS, timeout=TIMEOUT_S):
+        yield row
