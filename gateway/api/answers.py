@@ -1,0 +1,220 @@
+"""The shapes of answers, for the OpenAPI document and for tests that hold encode.py to them."""
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from gateway.domain.bill import SecondLevel
+
+Kopecks = Annotated[int, Meta(description="Whole kopecks")]
+
+
+class ShareShown(Struct):
+    """What one recipient receives from one charge."""
+
+    charge: int
+    service: str
+    recipient: str
+    amount: Kopecks
+
+
+class RecipientAmountShown(Struct):
+    """What one recipient receives: gross = net + commission."""
+
+    recipient: str
+    gross: Kopecks
+    commission: Kopecks
+    net: Kopecks
+
+
+class QuoteShown(Struct):
+    """The allocation that a payment would get now."""
+
+    subscriber_account: str
+    amount: Kopecks
+    surcharge: Kopecks
+    total: Kopecks
+    charges: list[Kopecks]
+    shares: list[ShareShown]
+    recipients: list[RecipientAmountShown]
+    plan: str
+    period: str
+
+
+class PaymentShown(Struct, omit_defaults=True):
+    """A payment. In suspense nothing is split: charges, shares and recipients are empty."""
+
+    id: Annotated[str, Meta(pattern="^pay_[0-9a-f]{32}$")]
+    state: Annotated[
+        str,
+        Meta(description="accepted, suspense, pending, declined, partially_refunded or refunded"),
+    ]
+    subscriber_account: str
+    amount: Kopecks
+    surcharge: Kopecks
+    total: Kopecks
+    charges: list[Kopecks]
+    shares: list[ShareShown]
+    recipients: list[RecipientAmountShown]
+    method: dict[str, Any]
+    plan: str | None
+    accepted_at: datetime
+    currency: str
+    period: str | None
+    refunded: Kopecks
+    designation: dict[str, Kopecks] = {}
+    reference: str = ""
+    paid_at: datetime | None = None
+
+
+class PaymentsShown(Struct):
+    """A page of payments; `next_cursor` is null on the last one."""
+
+    payments: list[PaymentShown]
+    next_cursor: str | None
+
+
+class RefundShareShown(Struct):
+    """What one recipient gives back of one service."""
+
+    service: str
+    recipient: str
+    amount: Kopecks
+
+
+class RefundShown(Struct):
+    """A refund; its shares add up to its amount, or are empty where it came out of suspense."""
+
+    id: Annotated[str, Meta(pattern="^ref_[0-9a-f]{32}$")]
+    payment: str
+    amount: Kopecks
+    shares: list[RefundShareShown]
+
+
+class ResolutionShown(Struct):
+    """A payment out of suspense, split onto its account."""
+
+    id: str
+    state: str
+    subscriber_account: str
+    amount: Kopecks
+    charges: list[Kopecks]
+    shares: list[RefundShareShown]
+    plan: str
+
+
+class RefusedBill(Struct):
+    """A bill of a load that was not kept, by its place in the load."""
+
+    index: int
+    code: str
+    detail: str
+
+
+class BillsLoaded(Struct):
+    """What became of a load of bills."""
+
+    accepted: int
+    refused: list[RefusedBill]
+
+
+class ChargeShown(Struct):
+    """One charge of the open bill: `due` is what is still owed on it."""
+
+    service: str
+    recipient: str
+    due: Kopecks
+    billed: Kopecks
+    paid: Kopecks
+    tier: int
+    weight: Kopecks
+    second_level: list[SecondLevel]
+
+
+class BillShown(Struct):
+    """The open bill of an account."""
+
+    subscriber_account: str
+    period: str
+    plan: str
+    charges: list[ChargeShown]
+    due_total: Kopecks
+    overpayment: Any
+
+
+class FeeShown(Struct):
+    """A fee rule with every field."""
+
+    ppm: int
+    fixed: Kopecks
+    min: Kopecks
+    max: Kopecks | None
+
+
+class SurchargeShown(FeeShown):
+    """The surcharge on payments by one method."""
+
+    method: str
+
+
+class BankAccountShown(Struct):
+    """Where a recipient is paid."""
+
+    bic: str
+    number: str
+    correspondent: str | None
+
+
+class RecipientShown(Struct):
+    """An organisation that money is owed to."""
+
+    id: str
+    name: str
+    kind: str
+    inn: str
+    kpp: str | None
+    bank_account: BankAccountShown
+    commission: FeeShown | None
+
+
+class RecipientsShown(Struct):
+    """Every recipient."""
+
+    recipients: list[RecipientShown]
+
+
+class PositionShown(Struct):
+    """What one recipient is owed by one settlement batch: net = gross - commission - refunds."""
+
+    recipient: str
+    gross: Kopecks
+    commission: Kopecks
+    refunds: Kopecks
+    net: Kopecks
+
+
+class SettlementBatchShown(Struct):
+    """A settlement batch with a position for every recipient in it."""
+
+    id: Annotated[str, Meta(pattern="^sb_[0-9a-f]{32}$")]
+    state: str
+    business_date: date
+    payments: int | None
+    positions: list[PositionShown]
+
+
+class StateShown(Struct):
+    """How a probe found this process."""
+
+    state: str
+
+
+class ProblemShown(Struct):
+    """RFC 9457: `code` is for programs, `detail` for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str

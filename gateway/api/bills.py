@@ -1,0 +1,133 @@
+"""Views of bills: a load as one document or as NDJSON, and the open bill of an account."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from gateway.api import decode, encode, reading, replies, strict_json
+from gateway.api.call import Call, House
+from gateway.api.payments import kept
+from gateway.api.replies import Reply
+from gateway.api.spool import Spool
+from gateway.config import Settings
+from gateway.domain.bill import Bill, check_account
+from gateway.domain.payment import Claim
+from gateway.domain.refusals import Refusal
+from gateway.flows import answers, find_bill, load_bills
+
+Line = tuple[int, Bill | Refusal]
+
+_DOCUMENT: Final = re.compile(rb'\s*\{\s*"bills"\s*:')
+_NDJSON_TYPES: Final = re.compile(r"application/(?:x-)?(?:ndjson|jsonl|jsonlines)\b")
+_SNIFFED_BYTES: Final = 256
+
+
+class _Document(msgspec.Struct, forbid_unknown_fields=True):
+    """The document form, its bills undecoded so that a bad one does not spoil the others."""
+
+    bills: list[msgspec.Raw]
+
+
+_document = msgspec.json.Decoder(_Document)
+
+
+async def show(house: House, call: Call) -> Reply:
+    """GET /v1/bills/{subscriber_account}."""
+    call.query()
+    check_account(call.names[0])
+    return Reply(replies.OK, encode.json(await find_bill.find(house.context, call.names[0])))
+
+
+async def load(house: House, call: Call) -> Reply:
+    """POST /v1/bills. A key that was seen before has its body read to the end before anything.
+
+    The fingerprint is of the bytes as they came, so it is known only when all have come; a load
+    under a new key is applied as it streams, which loading the same bills again makes harmless.
+    """
+    key = call.key()
+    settings = house.context.settings
+    digest = blake2b(digest_size=decode.FINGERPRINT_SIZE)
+    pieces = reading.chunks(call.request, settings.body_timeout_s)
+    number = call.caller.number
+    with Spool() as spool:
+        if await answers.seen(house.context, number, key):
+            async for piece in pieces:
+                digest.update(piece)
+                spool.append(piece)
+            claim = Claim(number, key, "bills", digest.digest())
+            stored = await answers.stored(house.context, claim)
+            if stored is not None:
+                return kept(replies.OK, stored)
+            pieces = spool.pieces()
+            digest = blake2b(digest_size=decode.FINGERPRINT_SIZE)
+        lines = _lines(call, _noted(pieces, digest), settings)
+        loaded = await load_bills.load(house.context, call.caller, _numbered(lines))
+    claim = Claim(number, key, "bills", digest.digest())
+    return kept(replies.OK, await answers.keep(house.context, claim, encode.json(loaded)))
+
+
+async def _noted(pieces: AsyncIterator[bytes], digest: "blake2b") -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        digest.update(piece)
+        yield piece
+
+
+async def _lines(
+    call: Call, pieces: AsyncIterator[bytes], settings: Settings
+) -> AsyncIterator[bytes | msgspec.Raw | None]:
+    """The bills, still as bytes, of either form; None for a line that is too long."""
+    head = b""
+    async for piece in pieces:
+        head += piece
+        if len(head) >= _SNIFFED_BYTES:
+            break
+    following = _with_head(head, pieces)
+    kind = call.request.headers.get("Content-Type", "").lower()
+    if not _NDJSON_TYPES.match(kind) and _is_document(kind, head):
+        for raw in await _document_bills(following, settings.upload_bytes_max):
+            yield raw
+            await asyncio.sleep(0)
+        return
+    async for line in reading.lines(following, settings.body_bytes_max):
+        yield line
+
+
+def _is_document(kind: str, head: bytes) -> bool:
+    return kind.startswith(replies.JSON) or _DOCUMENT.match(head) is not None
+
+
+async def _with_head(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield head
+    async for piece in pieces:
+        yield piece
+
+
+async def _document_bills(pieces: AsyncIterator[bytes], size_max: int) -> list[msgspec.Raw]:
+    content = bytearray()
+    async for piece in pieces:
+        content += piece
+        if len(content) > size_max:
+            raise Refusal("body_too_large", f"Expected at most {size_max} bytes, or NDJSON")
+    try:
+        bills = _document.decode(content).bills
+    except (ValueError, RecursionError):
+        raise Refusal("malformed", 'Expected {"bills": [bill, …]} or a bill a line') from None
+    if content.count(b'"bills"') > 1:
+        strict_json.check_text(content)
+    return bills
+
+
+async def _numbered(lines: AsyncIterator[bytes | msgspec.Raw | None]) -> AsyncIterator[Line]:
+    index = 0
+    async for line in lines:
+        try:
+            if line is None:
+                raise Refusal("body_too_large", "Expected a shorter line")
+            yield index, decode.bill(line)
+        except Refusal as refusal:
+            yield index, refusal
+        index += 1

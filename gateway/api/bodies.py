@@ -1,0 +1,126 @@
+"""The shapes of request bodies: decoded strictly, shown as they stand in the OpenAPI document.
+
+Money is an integer of kopecks everywhere; whether it is in range is decided in decode.py, as a
+wrong shape (400) and an amount out of range (422) are two different answers.
+"""
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from gateway.domain.bill import Bill
+
+Kopecks = Annotated[int, Meta(description="Whole kopecks, a JSON integer")]
+Account = Annotated[str, Meta(description="1..30 of A-Z a-z 0-9 - . _ /", examples=["220012345"])]
+Method = Annotated[
+    dict[str, Any],
+    Meta(
+        description=(
+            "How it was paid. `type` is card, mir, cash or qr. card and mir: `network`, "
+            "`masked_pan`, `rrn`, `authorization_code`, `terminal`; cash: `terminal`; qr: "
+            "`payload` (the bill's ST0001x text), `operation_id`. Never a full card number."
+        ),
+        examples=[{"type": "card", "network": "visa", "masked_pan": "427644******1234"}],
+    ),
+]
+Designation = Annotated[
+    dict[str, Kopecks],
+    Meta(description="What the payer named for single services", examples=[{"heating": 100000}]),
+]
+Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset")]
+
+
+class PaymentBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """One payment. Exactly one of `amount` and `total` (surcharge included) is given."""
+
+    method: Method
+    subscriber_account: Account | None = None
+    amount: Kopecks | UnsetType = UNSET
+    total: Kopecks | UnsetType = UNSET
+    currency: Annotated[str, Meta(description="Always RUB")] = "RUB"
+    paid_at: Moment | None = None
+    designation: Designation | None = None
+    reference: Annotated[str, Meta(description="The caller's own number, 1..128 characters")] | (
+        None
+    ) = None
+
+
+class BulkPaymentBody(PaymentBody, kw_only=True):
+    """A payment as one line of a bulk body, with its own idempotency key."""
+
+    idempotency_key: Annotated[str, Meta(description="1..255 visible ASCII characters")] | None = (
+        None
+    )
+
+
+class QuoteBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What a payment would be split into. Exactly one of `amount` and `total` is given."""
+
+    subscriber_account: Account
+    method: Annotated[dict[str, Any], Meta(examples=[{"type": "card"}])]
+    amount: Kopecks | UnsetType = UNSET
+    total: Kopecks | UnsetType = UNSET
+    currency: Annotated[str, Meta(description="Always RUB")] = "RUB"
+    designation: Designation | None = None
+
+
+class RefundBody(Struct, forbid_unknown_fields=True):
+    """How much of the payment goes back to the payer."""
+
+    amount: Kopecks
+
+
+class ResolveBody(Struct, forbid_unknown_fields=True):
+    """Whose account a payment in suspense belongs to."""
+
+    subscriber_account: Account
+
+
+class SettlementBatchBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Closes what is open up to now, for the business date given or today's."""
+
+    business_date: date | None = None
+
+
+class NoBody(Struct, forbid_unknown_fields=True):
+    """An empty object, or nothing at all."""
+
+
+class FeeBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """fee(x) = min(max(floor(x * ppm / 1000000 + 1/2) + fixed, min), max)."""
+
+    ppm: Annotated[int, Meta(description="Parts per million, 0..1000000")] = 0
+    fixed: Kopecks = 0
+    min: Kopecks = 0
+    max: Kopecks | None = None
+
+
+class BankAccountBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Where a recipient is paid; the account's key must fit the bank."""
+
+    bic: Annotated[str, Meta(examples=["040173604"])]
+    number: Annotated[str, Meta(description="20 digits")]
+    correspondent: Annotated[str, Meta(description="20 digits")] | None = None
+
+
+class RecipientBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """An organisation that money is owed to."""
+
+    name: Annotated[str, Meta(description="1..160 characters")]
+    kind: Annotated[
+        str, Meta(description="supplier, management_company, regional_operator or centre")
+    ]
+    inn: Annotated[str, Meta(description="10 or 12 digits with their check digits")]
+    kpp: str | None = None
+    bank_account: BankAccountBody
+    commission: FeeBody | None = None
+    accept_inn: Annotated[
+        bool, Meta(description="Take the INN although its check digits do not hold")
+    ] = False
+
+
+class BillsBody(Struct, forbid_unknown_fields=True):
+    """A load of bills as one document; NDJSON, a bill a line, has no limit on their number."""
+
+    bills: list[Bill]

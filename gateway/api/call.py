@@ -1,0 +1,64 @@
+"""One request on its way through the door, and what every view needs at hand."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.api import decode
+from gateway.api.request import Request
+from gateway.domain.party import Caller
+from gateway.domain.payment import Claim
+from gateway.domain.refusals import Refusal
+from gateway.flows.accept_payment import Intake
+from gateway.flows.context import Context
+from gateway.telemetry import Telemetry
+
+
+@dataclass(frozen=True)
+class House:
+    """What a worker has: the flows' context, the intake of payments, the metrics, the pages."""
+
+    context: Context
+    intake: Intake
+    telemetry: Telemetry
+    openapi: bytes = b""
+
+
+class Call:
+    """A request that was let in: who asks, the values of its path, its body if it is read whole."""
+
+    __slots__ = ("_caller", "content", "names", "request")
+
+    def __init__(
+        self, request: Request, caller: Caller | None, names: tuple[str, ...], content: bytes
+    ) -> None:
+        self.request = request
+        self._caller = caller
+        self.names = names
+        self.content = content
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks; only routes for everybody have none."""
+        if self._caller is None:
+            raise RuntimeError("Expected a caller on a route with roles")
+        return self._caller
+
+    def key(self) -> str:
+        """The idempotency key; Refusals idempotency_key_missing, malformed."""
+        return decode.idempotency_key(self.request.headers.getall("Idempotency-Key", []))
+
+    def claim(self, route: str, body: Any, *path: str) -> Claim:
+        """The key as it is used here, for this body and these ids of the path."""
+        return Claim(self.caller.number, self.key(), route, decode.fingerprint(body, *path))
+
+    def query(self, *allowed: str) -> dict[str, str]:
+        """The query's values; Refusal malformed for an unknown or repeated name, or NUL."""
+        told = self.request.rel_url.query
+        if len(told) != len(set(told)):
+            raise Refusal("malformed", "Expected every query parameter once")
+        if not set(told) <= set(allowed):
+            names = ", ".join(allowed) or "none"
+            raise Refusal("malformed", f"Expected only these query parameters: {names}")
+        if any("\x00" in value for value in told.values()):
+            raise Refusal("malformed", "Expected query parameters without NUL")
+        return dict(told)

@@ -1,0 +1,247 @@
+"""Bytes to typed requests: what a body, a header or a query says, checked for shape and range.
+
+Pure: no I/O and no look at what is stored. Refusals name fields, never values.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from hashlib import blake2b
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from gateway.api import bodies, strict_json
+from gateway.domain import ids
+from gateway.domain.bill import NAME_LENGTH_MAX, Bill, check_account
+from gateway.domain.party import RECIPIENT_KINDS, BankAccount, Recipient
+from gateway.domain.payment import METHODS, Claim, PaymentRequest
+from gateway.domain.refusals import Refusal
+from gateway.methods import contains_pan, normalise
+from splitcore import AMOUNT_MAX, FeeRule
+
+FINGERPRINT_SIZE: Final = 16
+REFERENCE_LENGTH_MAX: Final = 128
+CURRENCY: Final = "RUB"
+# What a quote can be asked for; a wallet's or SBP's payments come with their own surcharges.
+QUOTED_METHODS: Final = frozenset({"card", "mir", "cash", "qr"})
+METHOD_NUMBERS: Final = {name: number for number, name in enumerate(METHODS)}
+
+_YEAR_MIN: Final = 2000
+_YEAR_MAX: Final = 2099
+_KEY: Final = re.compile(r"[!-~]{1,255}", re.ASCII)
+_QUOTED: Final = re.compile(r'"((?:[!#-\[\]-~]|\\["\\])*)"', re.ASCII)
+_RECIPIENT_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_ESCAPE: Final = re.compile(r'\\(["\\])')
+_DIGITS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+_payment_body: Final = msgspec.json.Decoder(bodies.PaymentBody)
+_bulk_body: Final = msgspec.json.Decoder(bodies.BulkPaymentBody)
+_bill: Final = msgspec.json.Decoder(Bill)
+_moment: Final = msgspec.json.Decoder(bodies.Moment)
+_canonical: Final = msgspec.json.Encoder(order="deterministic")
+
+
+def idempotency_key(values: list[str]) -> str:
+    """The key out of its header's values, bare or as an RFC 8941 string."""
+    if not values:
+        raise Refusal("idempotency_key_missing", "Expected an Idempotency-Key header")
+    if len(values) > 1:
+        raise Refusal("malformed", "Expected one Idempotency-Key header, was several")
+    text = values[0]
+    if text[:1] == '"':
+        quoted = _QUOTED.fullmatch(text)
+        text = _ESCAPE.sub(r"\1", quoted[1]) if quoted else ""
+    return checked_key(text)
+
+
+def checked_key(text: str) -> str:
+    """The key itself; Refusal malformed unless it is 1..255 visible ASCII characters."""
+    if _KEY.fullmatch(text) is None:
+        raise Refusal("malformed", "Expected an idempotency key of 1..255 visible ASCII characters")
+    return text
+
+
+def fingerprint(body: msgspec.Struct, *path: str) -> bytes:
+    """16 bytes that stand for a decoded body and the ids in its path, whatever its spelling."""
+    digest = blake2b(_canonical.encode(body), digest_size=FINGERPRINT_SIZE)
+    for part in path:
+        digest.update(b"\x00" + part.encode())
+    return digest.digest()
+
+
+def payment(content: bytes, key: str, caller: int) -> PaymentRequest:
+    """A payment out of a whole body; the key came in a header."""
+    return payment_request(strict_json.decode(_payment_body, content), key, caller)
+
+
+def bulk_payment(line: bytes, caller: int) -> PaymentRequest:
+    """A payment out of one line, which brings its own key."""
+    body = strict_json.decode(_bulk_body, line)
+    key = body.idempotency_key
+    if key is None:
+        raise Refusal("idempotency_key_missing", "Expected idempotency_key in every line")
+    # The same payment through either door has the same fingerprint, so the key is left out of it.
+    body.idempotency_key = None
+    return payment_request(body, checked_key(key), caller)
+
+
+def payment_request(body: bodies.PaymentBody, key: str, caller: int) -> PaymentRequest:
+    """The request a body stands for, with a new id for what may become of it."""
+    check_currency(body.currency)
+    amount, is_total = amount_or_total(body.amount, body.total)
+    reference = body.reference
+    if reference is not None:
+        if not 1 <= len(reference) <= REFERENCE_LENGTH_MAX:
+            raise Refusal(
+                "malformed", f"Expected reference of 1..{REFERENCE_LENGTH_MAX} characters"
+            )
+        if _CONTROL.search(reference):
+            raise Refusal("malformed", "Expected reference without control characters")
+    if body.paid_at is not None:
+        check_year(body.paid_at, "paid_at")
+    method = normalise(body.method)
+    account = subscriber_account(body.subscriber_account, method.subscriber_account)
+    claim = Claim(caller, key, "payments", fingerprint(body))
+    return PaymentRequest(
+        claim=claim,
+        id=ids.new_id(),
+        subscriber_account=account,
+        amount=amount,
+        is_total=is_total,
+        method=METHOD_NUMBERS[method.type],
+        facts=msgspec.json.encode(method.facts),
+        designation=designation(body.designation) if body.designation else (),
+        reference=reference,
+        paid_at=body.paid_at,
+    )
+
+
+def subscriber_account(asked: str | None, named: str | None) -> str:
+    """The account of a payment, told by the request, by the bill's code, or by both alike."""
+    if asked is None:
+        if named is None:
+            raise Refusal("malformed", "Expected subscriber_account, was absent")
+        asked = named
+    check_account(asked)
+    if named is not None and named != asked:
+        raise Refusal("qr_invalid", "Expected the account that the code names, was another")
+    return asked
+
+
+def amount_or_total(amount: int | UnsetType, total: int | UnsetType) -> tuple[int, bool]:
+    """The kopecks given, and whether they are the total."""
+    if (amount is UNSET) == (total is UNSET):
+        raise Refusal("malformed", "Expected exactly one of amount and total")
+    kopecks = amount if total is UNSET else total
+    if type(kopecks) is not int:
+        raise Refusal("malformed", "Expected a whole number of kopecks")
+    check_amount(kopecks)
+    return kopecks, total is not UNSET
+
+
+def check_amount(kopecks: int) -> None:
+    """Refusal amount_out_of_range outside 1..AMOUNT_MAX."""
+    if not 1 <= kopecks <= AMOUNT_MAX:
+        raise Refusal("amount_out_of_range", f"Expected an amount in 1..{AMOUNT_MAX} kopecks")
+
+
+def check_currency(currency: str) -> None:
+    """Refusal malformed for anything but roubles."""
+    if currency != CURRENCY:
+        raise Refusal("malformed", f"Expected currency {CURRENCY}")
+
+
+def check_year(moment: datetime, name: str) -> None:
+    """Refusal malformed for a moment that no payment of ours can have."""
+    if not _YEAR_MIN <= moment.year <= _YEAR_MAX:
+        raise Refusal("malformed", f"Expected {name} in the years {_YEAR_MIN}..{_YEAR_MAX}")
+
+
+def designation(named: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
+    """Services and kopecks as the payer named them. Names are free text, so no card number."""
+    if not named:
+        return ()
+    for service, kopecks in named.items():
+        if not 1 <= len(service) <= NAME_LENGTH_MAX:
+            raise Refusal(
+                "malformed", f"Expected services of 1..{NAME_LENGTH_MAX} characters in designation"
+            )
+        if contains_pan(service):
+            raise Refusal("pan_not_allowed", "Expected no full card number in designation, was one")
+        if not 0 <= kopecks <= AMOUNT_MAX:
+            raise Refusal(
+                "designation_out_of_range", f"Expected designations in 0..{AMOUNT_MAX} kopecks"
+            )
+    return tuple(named.items())
+
+
+def quoted_method(method: Mapping[str, object]) -> int:
+    """The number of the method a quote is for; only `type` is told."""
+    name = method.get("type")
+    if not isinstance(name, str) or name not in QUOTED_METHODS or len(method) != 1:
+        raise Refusal("method_invalid", "Expected method with type card, mir, cash or qr alone")
+    return METHOD_NUMBERS[name]
+
+
+def fee_rule(body: bodies.FeeBody) -> FeeRule:
+    """The fee rule of a body; its limits are checked where it is put in force."""
+    return FeeRule(body.ppm, body.fixed, body.min, body.max)
+
+
+def recipient(id_: str, body: bodies.RecipientBody) -> Recipient:
+    """The recipient of a body; requisites are checked where they are written."""
+    if _RECIPIENT_ID.fullmatch(id_) is None:
+        raise Refusal("malformed", "Expected a recipient id of 1..64 of A-Z a-z 0-9 . _ -")
+    if body.kind not in RECIPIENT_KINDS:
+        raise Refusal("malformed", f"Expected kind one of {', '.join(RECIPIENT_KINDS)}")
+    account = body.bank_account
+    return Recipient(
+        id=id_,
+        name=body.name,
+        kind=body.kind,
+        inn=body.inn,
+        kpp=body.kpp,
+        bank_account=BankAccount(account.bic, account.number, account.correspondent),
+        commission=None if body.commission is None else fee_rule(body.commission),
+    )
+
+
+def bill(line: bytes | msgspec.Raw) -> Bill:
+    """One bill; its amounts are checked where bills are loaded."""
+    return strict_json.decode(_bill, bytes(line))
+
+
+def path_id(prefix: str, text: str) -> UUID:
+    """The UUID behind an id of a path; Refusal not_found for what can be no id of ours."""
+    found = ids.read_id(prefix, text)
+    if found is None:
+        raise Refusal("not_found", f"Expected an id that begins with {prefix}")
+    return found
+
+
+def moment(text: str, name: str) -> datetime:
+    """A moment of a query: RFC 3339 with an offset, whose + may have come as a space."""
+    try:
+        found = _moment.decode(b'"%b"' % text.replace(" ", "+").encode())
+    except ValueError:
+        raise Refusal("malformed", f"Expected {name} as RFC 3339 with an offset") from None
+    check_year(found, name)
+    return found
+
+
+def business_date(told: date | None) -> date | None:
+    """The business date of a settlement batch, None for today's."""
+    if told is not None and not _YEAR_MIN <= told.year <= _YEAR_MAX:
+        raise Refusal("malformed", f"Expected business_date in {_YEAR_MIN}..{_YEAR_MAX}")
+    return told
+
+
+def whole_number(text: str, name: str, least: int, most: int) -> int:
+    """A whole number of a query, in ASCII digits."""
+    if _DIGITS.fullmatch(text) is None or not least <= int(text) <= most:
+        raise Refusal("malformed", f"Expected {name} a whole number in {least}..{most}")
+    return int(text)

@@ -1,0 +1,168 @@
+"""The one wrapper round every view: route, caller, limits, body, view, problem, count.
+
+One flat function instead of a stack of middlewares: each layer of a stack costs every payment.
+"""
+
+import re
+from typing import Final
+
+from aiohttp import HttpVersion10, HttpVersion11, web
+
+from gateway.api import problems, reading, replies
+from gateway.api.authenticate import Authenticator
+from gateway.api.call import Call, House
+from gateway.api.failures import told
+from gateway.api.rate_limit import RateLimit
+from gateway.api.replies import Reply
+from gateway.api.request import Request, log_bug
+from gateway.api.routes import EVERYBODY, JSON_BODY, NO_BODY, Route, RouteTable
+from gateway.domain import ids
+from gateway.domain.party import Caller
+from gateway.domain.refusals import Refusal, Unavailable
+
+UNMATCHED: Final = "unmatched"
+
+_VERSIONS: Final = (HttpVersion11, HttpVersion10)
+# Opaque bytes are let through to the strict decoder; what names another form is not.
+_JSON_TYPES: Final = frozenset({"", "application/json", "application/octet-stream"})
+_STREAM_TYPES: Final = _JSON_TYPES | {
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonlines",
+    "text/plain",
+}
+_REQUEST_ID: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
+_CLOSING: Final = frozenset(
+    {"request_timeout", "body_too_large", "unsupported_media_type", "expectation_failed"}
+)
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+Answer = Reply | web.StreamResponse
+
+
+class Door:
+    """Answers every request of one worker."""
+
+    def __init__(self, house: House, table: RouteTable, limit: RateLimit) -> None:
+        settings = house.context.settings
+        self._house = house
+        self._table = table
+        self._limit = limit
+        self._authenticator = Authenticator(house.context)
+        self._body_max = settings.body_bytes_max
+        self._body_timeout_s = settings.body_timeout_s
+        self._in_flight_max = settings.queue_max
+        self._in_flight = 0
+
+    async def answer(self, request: Request) -> Answer:
+        """The answer to any request whatsoever; raises only when nobody is there to hear it."""
+        name = UNMATCHED
+        try:
+            if request.version not in _VERSIONS:
+                raise Refusal("http_version_not_supported", "Expected HTTP/1.1 or HTTP/1.0")
+            path = request.raw_path.partition("?")[0]
+            if path[:1] != "/":
+                path = request.rel_url.raw_path
+            route, names, methods = self._table.find(request.method, path)
+            if route is None:
+                reply: Answer = self._no_route(request, methods)
+            else:
+                name = route.name
+                reply = await self._serve(route, request, names)
+        except Exception as failure:
+            if request.writer.output_size > 0 or request.transport is None:
+                _break_off(request)
+                raise ConnectionResetError("The answer broke off") from failure
+            reply = self._problem(request, failure)
+        if isinstance(reply, Reply) and "X-Request-Id" in request.headers:
+            given = request.headers["X-Request-Id"]
+            if _REQUEST_ID.fullmatch(given):
+                reply.extra += replies.header("X-Request-Id", given)
+        self._house.telemetry.answered(name, reply.status)
+        return reply
+
+    async def _serve(self, route: Route, request: Request, names: tuple[str, ...]) -> Answer:
+        caller = None
+        if route.roles is not EVERYBODY:
+            caller = await self._let_in(route, request)
+        if route.body is NO_BODY:
+            return await route.view(self._house, Call(request, caller, names, b""))
+        if not route.gated:
+            content = await self._body(route, request)
+            return await route.view(self._house, Call(request, caller, names, content))
+        if self._in_flight >= self._in_flight_max:
+            raise Unavailable("overloaded", "Too many payments are waiting; nothing was done")
+        self._in_flight += 1
+        try:
+            content = await self._body(route, request)
+            return await route.view(self._house, Call(request, caller, names, content))
+        finally:
+            self._in_flight -= 1
+
+    async def _let_in(self, route: Route, request: Request) -> Caller:
+        caller = await self._authenticator.caller(request.headers.getall("Authorization", []))
+        if caller.role not in route.roles:
+            raise Refusal("forbidden", f"Expected role {' or '.join(sorted(route.roles))}")
+        if self._limit.enabled and not await self._limit.admits(caller.number):
+            raise Unavailable("rate_limited", "Expected fewer requests a second")
+        return caller
+
+    async def _body(self, route: Route, request: Request) -> bytes:
+        """The whole body of a JSON route; of a stream only that it may be read."""
+        headers = request.headers
+        if headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Refusal("unsupported_media_type", "Expected a body without Content-Encoding")
+        kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        is_json = route.body is JSON_BODY
+        if kind not in (_JSON_TYPES if is_json else _STREAM_TYPES):
+            expected = replies.JSON if is_json else f"{replies.JSON} or {replies.NDJSON}"
+            raise Refusal("unsupported_media_type", f"Expected Content-Type {expected}")
+        if "Expect" in headers:
+            await _meet_expectation(request)
+        if not is_json:
+            return b""
+        return await reading.whole(request, self._body_max, self._body_timeout_s)
+
+    def _no_route(self, request: Request, methods: list[str]) -> Reply:
+        if not methods and request.method not in ("TRACE", "CONNECT"):
+            return self._problem(request, Refusal("not_found", "Expected a path of this gateway"))
+        allowed = ", ".join(methods or ["GET", "POST", "PUT"])
+        detail = f"Expected {allowed}"
+        reply = replies.problem("method_not_allowed", detail, replies.header("Allow", allowed))
+        if not request.content.is_eof() or request.method == "CONNECT":
+            reply.force_close()
+        return reply
+
+    def _problem(self, request: Request, failure: Exception) -> Reply:
+        code, detail = told(failure)
+        extra = b""
+        if code == "internal":
+            # What the caller can quote to us, and what stands in the log.
+            mark = ids.new_id().hex
+            log_bug(failure, f"request {mark}")
+            if "X-Request-Id" not in request.headers:
+                extra = replies.header("X-Request-Id", mark)
+        retry_after_s = None
+        if problems.status_of(code) in (429, 503):
+            retry_after_s = getattr(failure, "retry_after_s", 1)
+        reply = replies.problem(code, detail, extra, retry_after_s)
+        if code in _CLOSING or not request.content.is_eof() or request.version not in _VERSIONS:
+            reply.force_close()
+        return reply
+
+
+async def _meet_expectation(request: Request) -> None:
+    if request.headers["Expect"].lower() != "100-continue":
+        raise Refusal("expectation_failed", "Expected no expectation but 100-continue")
+    if request.version == HttpVersion11 and not request.content.is_eof():
+        transport = request.transport
+        if transport is not None:
+            transport.write(_CONTINUE)
+
+
+def _break_off(request: Request) -> None:
+    """Ends a connection whose answer cannot be finished, so that nobody takes it for whole."""
+    transport = request.transport
+    if transport is not None:
+        transport.abort()

@@ -1,0 +1,179 @@
+"""The OpenAPI 3.1 document, built from the route table and the bodies' own types.
+
+Nothing is described twice: a path, a field or a code that is not in the code is not in here.
+"""
+
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from gateway.api import answers, problems
+from gateway.api.routes import EVERYBODY, NO_BODY, STREAM, Route
+
+VERSION: Final = "3.1.0"
+_ABOUT: Final = (
+    "A payment gateway that splits every household payment to the kopeck. Money is whole kopecks, "
+    "JSON integers only: a float such as 770.0 is refused, also where JSON Schema would let it "
+    "pass for an integer. Errors are RFC 9457 problems with a `code`. Every POST that changes "
+    "something takes an Idempotency-Key and answers the same again for ever."
+)
+_REF: Final = "#/components/schemas/{name}"
+
+_ALWAYS: Final = ("internal", "overloaded", "unavailable")
+_WITH_KEY: Final = ("unauthenticated", "forbidden", "rate_limited")
+_WITH_BODY: Final = (
+    "malformed",
+    "request_timeout",
+    "body_too_large",
+    "unsupported_media_type",
+    "expectation_failed",
+)
+_KEYED: Final = (
+    "idempotency_key_missing",
+    "idempotency_key_reused",
+    "idempotency_key_in_progress",
+)
+
+_QUERY: Final[dict[str, dict[str, Any]]] = {
+    "subscriber_account": {"type": "string", "pattern": "^[A-Za-z0-9._/-]{1,30}$"},
+    "from": {"type": "string", "format": "date-time", "description": "The earliest accepted_at"},
+    "to": {"type": "string", "format": "date-time", "description": "Before this accepted_at"},
+    "cursor": {"type": "string", "description": "next_cursor of the page before"},
+    "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+    "format": {"type": "string", "description": "The file's form"},
+}
+
+
+def document(routes: tuple[Route, ...], version: str) -> bytes:
+    """The document as JSON."""
+    types = {route.asks for route in routes if route.asks is not None}
+    for route in routes:
+        types |= {shape for shape in (route.answers or {}).values() if shape is not None}
+    types.add(answers.ProblemShown)
+    ordered = sorted(types, key=lambda shape: shape.__name__)
+    _, schemas = msgspec.json.schema_components(ordered, schema_hook=_anything, ref_template=_REF)
+    schemas["ProblemShown"]["properties"]["code"]["enum"] = list(problems.PROBLEMS)
+    _exactly_one_amount(schemas)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return orjson.dumps(
+        {
+            "openapi": VERSION,
+            "info": {"title": "Kopeck", "version": version, "description": _ABOUT},
+            "servers": [{"url": "/"}],
+            "paths": paths,
+            "components": {
+                "schemas": schemas,
+                "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            },
+        }
+    )
+
+
+def _anything(kind: type) -> dict[str, Any]:
+    """Where a type of ours says `object` (what the billing centre tells of a payer)."""
+    if kind is not object:
+        raise NotImplementedError
+    return {"description": "Any JSON value"}
+
+
+def _exactly_one_amount(schemas: dict[str, Any]) -> None:
+    for name in ("PaymentBody", "BulkPaymentBody", "QuoteBody"):
+        if name in schemas:
+            schemas[name]["oneOf"] = [{"required": ["amount"]}, {"required": ["total"]}]
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "responses": _responses(route),
+    }
+    parameters = _parameters(route)
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body is not NO_BODY and route.asks is not None:
+        operation["requestBody"] = _request_body(route)
+    if route.roles == EVERYBODY:
+        operation["security"] = []
+    else:
+        operation["security"] = [{"key": []}]
+        operation["description"] = f"Role: {', '.join(sorted(route.roles))}."
+    return operation
+
+
+def _parameters(route: Route) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for part in route.path.split("{")[1:]:
+        name = part.partition("}")[0]
+        schema: dict[str, Any] = {"type": "string", "minLength": 1}
+        found.append({"name": name, "in": "path", "required": True, "schema": schema})
+    for name in route.query:
+        found.append({"name": name, "in": "query", "required": False, "schema": _QUERY[name]})
+    if route.keyed:
+        found.append(
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": True,
+                "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+            }
+        )
+    return found
+
+
+def _request_body(route: Route) -> dict[str, Any]:
+    if route.asks is None:
+        return {}
+    schema = {"$ref": _REF.format(name=route.asks.__name__)}
+    if route.body is not STREAM:
+        return {"required": True, "content": {"application/json": {"schema": schema}}}
+    lines = {"schema": {"type": "string"}}
+    content: dict[str, Any] = {"application/x-ndjson": lines}
+    if route.keyed:
+        content["application/json"] = {"schema": schema}
+    return {"required": True, "content": content}
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, shape in (route.answers or {}).items():
+        schema = {} if shape is None else {"$ref": _REF.format(name=shape.__name__)}
+        responses[str(status)] = {
+            "description": "Done",
+            "content": {kind: {"schema": schema} for kind in route.answer_types},
+        }
+        if route.keyed:
+            responses[str(status)]["headers"] = {
+                "Idempotency-Replayed": {
+                    "description": "true where this was answered before",
+                    "schema": {"type": "string"},
+                }
+            }
+    by_status: dict[int, list[str]] = {}
+    for code in codes_of(route):
+        by_status.setdefault(problems.status_of(code), []).append(code)
+    for status, codes in sorted(by_status.items()):
+        responses[str(status)] = {
+            "description": ", ".join(codes),
+            "content": {
+                problems.MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="ProblemShown")}}
+            },
+        }
+    return responses
+
+
+def codes_of(route: Route) -> list[str]:
+    """Every code a route may answer with, each once."""
+    codes = [*_ALWAYS, *route.codes, "malformed"]
+    if route.roles != EVERYBODY:
+        codes += _WITH_KEY
+    if route.body is not NO_BODY:
+        codes += _WITH_BODY
+    if route.keyed:
+        codes += _KEYED
+    if "{" in route.path:
+        codes.append("not_found")
+    return list(dict.fromkeys(codes))

@@ -1,0 +1,27 @@
+"""Views for machines that look after us: alive, ready, metrics."""
+
+from gateway.api import encode, replies
+from gateway.api.call import Call, House
+from gateway.api.replies import Reply
+from gateway.domain.refusals import Unavailable
+from gateway.storage import migrate
+from gateway.telemetry import CONTENT_TYPE
+
+
+async def alive(house: House, call: Call) -> Reply:
+    """GET /healthz: this process answers; nothing else is looked at."""
+    return Reply(replies.OK, encode.json({"state": "alive"}))
+
+
+async def ready(house: House, call: Call) -> Reply:
+    """GET /readyz: the database is reachable and its schema is this program's."""
+    async with house.context.connection() as conn:
+        current = await migrate.current(conn)
+    if not current:
+        raise Unavailable("unavailable", "Expected the schema of this version; run kopeck migrate")
+    return Reply(replies.OK, encode.json({"state": "ready"}))
+
+
+async def metrics(house: House, call: Call) -> Reply:
+    """GET /metrics: of all workers, whichever answers."""
+    return Reply(replies.OK, await house.telemetry.exposition(), CONTENT_TYPE)

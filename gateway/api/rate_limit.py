@@ -1,0 +1,91 @@
+"""How many requests a second each caller may send; off unless set.
+
+With Redis all workers and replicas share one count, leased in portions so that few requests wait
+for a round trip. Without it, or while it is away, each worker keeps its own part of the limit:
+a limit guards us from load, so its store must not be able to stop payments.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from redis import asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from gateway.domain.clock import Clock
+
+REDIS_TIMEOUT_S: Final = 0.05
+AWAY_S: Final = 1.0
+LEASES_A_SECOND: Final = 20
+_KEY_MS: Final = 2_000
+
+
+class _Lease:
+    """What a caller may still send in one second."""
+
+    __slots__ = ("left", "second")
+
+    def __init__(self) -> None:
+        self.second = -1
+        self.left = 0
+
+
+class RateLimit:
+    """At most `per_second` requests of one caller, over all `workers`."""
+
+    def __init__(
+        self, per_second: int, workers: int, clock: Clock, redis_url: str | None = None
+    ) -> None:
+        self.enabled = per_second > 0
+        self._per_second = per_second
+        self._own_part = max(1, per_second // workers)
+        self._portion = max(1, per_second // LEASES_A_SECOND)
+        self._clock = clock
+        self._leases: dict[int, _Lease] = {}
+        self._away_until = 0.0
+        self._redis: Any = None
+        if self.enabled and redis_url is not None:
+            self._redis = redis.Redis.from_url(
+                redis_url,
+                retry=Retry(NoBackoff(), 0),
+                socket_timeout=REDIS_TIMEOUT_S,
+                socket_connect_timeout=REDIS_TIMEOUT_S,
+            )
+
+    async def admits(self, caller: int) -> bool:
+        """Whether this request is within the caller's limit; counts it if so."""
+        second = int(self._clock.now().timestamp())
+        lease = self._leases.get(caller)
+        if lease is None:
+            lease = self._leases[caller] = _Lease()
+        if lease.second != second:
+            lease.second, lease.left = second, 0
+            if self._redis is None or self._is_away():
+                lease.left = self._own_part
+        if lease.left <= 0 and self._redis is not None and not self._is_away():
+            lease.left += await self._leased(caller, second)
+        if lease.left <= 0:
+            return False
+        lease.left -= 1
+        return True
+
+    async def close(self) -> None:
+        """Lets go of Redis."""
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    async def _leased(self, caller: int, second: int) -> int:
+        key = f"kopeck:rate:{caller}:{second}"
+        try:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.incrby(key, self._portion)
+                pipeline.pexpire(key, _KEY_MS)
+                taken, _ = await pipeline.execute()
+        except (RedisError, OSError, TimeoutError):
+            self._away_until = asyncio.get_running_loop().time() + AWAY_S
+            return self._own_part
+        return max(0, min(self._portion, self._per_second - (int(taken) - self._portion)))
+
+    def _is_away(self) -> bool:
+        return asyncio.get_running_loop().time() < self._away_until

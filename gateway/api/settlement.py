@@ -1,0 +1,89 @@
+"""Views of settlement batches: close, approve, show, the payout file, recipients' reports."""
+
+from typing import Final
+
+import msgspec
+from aiohttp import HttpVersion10, web
+
+from gateway.api import bodies, decode, encode, replies, strict_json
+from gateway.api.call import Call, House
+from gateway.api.payments import kept
+from gateway.api.replies import Reply
+from gateway.domain import ids
+from gateway.domain.refusals import Refusal
+from gateway.flows import close_batch, payout_files, reports
+
+# The 1C exchange is text of windows-1251 by its own header.
+PAYOUT_FILE_TYPES: Final = {"1c": "text/plain; charset=windows-1251"}
+REPORT_TYPES: Final = {"csv": "text/csv; charset=utf-8", "json": replies.JSON}
+
+_batch_body = msgspec.json.Decoder(bodies.SettlementBatchBody)
+_no_body = msgspec.json.Decoder(bodies.NoBody)
+
+
+async def close(house: House, call: Call) -> Reply:
+    """POST /v1/settlement-batches."""
+    body = strict_json.decode(_batch_body, call.content or b"{}")
+    claim = call.claim("settlement_batches", body)
+    day = decode.business_date(body.business_date)
+    return kept(replies.CREATED, await close_batch.close(house.context, claim, call.caller, day))
+
+
+async def approve(house: House, call: Call) -> Reply:
+    """POST /v1/settlement-batches/{id}/approve, by another person than who closed it."""
+    body = strict_json.decode(_no_body, call.content or b"{}")
+    claim = call.claim("approvals", body, call.names[0])
+    batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
+    return kept(replies.OK, await close_batch.approve(house.context, claim, call.caller, batch))
+
+
+async def show(house: House, call: Call) -> Reply:
+    """GET /v1/settlement-batches/{id}."""
+    call.query()
+    batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
+    return Reply(replies.OK, encode.json(await close_batch.show(house.context, batch)))
+
+
+async def payout_file(house: House, call: Call) -> Reply:
+    """GET /v1/settlement-batches/{id}/payout-file: the same bytes for ever."""
+    kind = _format(call, "1c", PAYOUT_FILE_TYPES)
+    batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
+    content = await payout_files.payout_file(house.context, batch, kind)
+    name = f"{call.names[0]}.{kind}.txt"
+    return Reply(replies.OK, content, PAYOUT_FILE_TYPES[kind], _as_file(name))
+
+
+async def report(house: House, call: Call) -> web.StreamResponse:
+    """GET /v1/settlement-batches/{id}/reports/{recipient}, a row a share, in chunks."""
+    kind = _format(call, "csv", REPORT_TYPES)
+    recipient = call.names[1]
+    own = call.caller.recipient
+    if own is not None and own != recipient:
+        raise Refusal("not_found", "Expected a report of your own")
+    batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
+    pieces = await reports.report(house.context, batch, recipient, kind)
+    name = f"{call.names[0]}.{kind}"
+    headers = {
+        "Content-Type": REPORT_TYPES[kind],
+        "Content-Disposition": f'attachment; filename="{name}"',
+        **replies.SAFE_HEADERS,
+    }
+    response = web.StreamResponse(status=replies.OK, headers=headers)
+    if call.request.version == HttpVersion10:
+        response.force_close()
+    await response.prepare(call.request)
+    async for piece in pieces:
+        await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+def _format(call: Call, default: str, known: dict[str, str]) -> str:
+    kind = call.query("format").get("format", default)
+    if kind not in known:
+        raise Refusal("malformed", f"Expected format one of {', '.join(known)}")
+    return kind
+
+
+def _as_file(name: str) -> bytes:
+    return replies.header("Content-Disposition", f'attachment; filename="{name}"')

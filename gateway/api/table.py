@@ -1,0 +1,340 @@
+"""Every route of the gateway, in the order of the reference."""
+
+from typing import Final
+
+from gateway.api import (
+    answers,
+    bills,
+    bodies,
+    bulk,
+    pages,
+    payments,
+    probes,
+    recipients,
+    settlement,
+)
+from gateway.api.routes import EVERYBODY, JSON_BODY, STREAM, Route
+
+ACQUIRER: Final = frozenset({"acquirer"})
+OPERATOR: Final = frozenset({"operator"})
+APPROVER: Final = frozenset({"approver"})
+READERS: Final = frozenset({"operator", "auditor"})
+
+_SPLIT_CODES: Final = (
+    "amount_out_of_range",
+    "designation_out_of_range",
+    "designation_exceeds_amount",
+    "overpayment",
+    "nothing_to_allocate",
+    "total_out_of_range",
+)
+
+
+def routes() -> list[Route]:
+    """The whole table."""
+    return [*_payments(), *_bills(), *_terms(), *_settlement(), *_probes()]
+
+
+def _payments() -> list[Route]:
+    return [
+        Route(
+            method="POST",
+            path="/v1/payments",
+            name="payments",
+            view=payments.take,
+            roles=ACQUIRER,
+            body=JSON_BODY,
+            keyed=True,
+            gated=True,
+            summary="Take a payment; answered once it is durable",
+            asks=bodies.PaymentBody,
+            answers={201: answers.PaymentShown},
+            codes=(
+                *_SPLIT_CODES,
+                "account_invalid",
+                "method_invalid",
+                "qr_invalid",
+                "qr_crc_mismatch",
+                "pan_not_allowed",
+            ),
+        ),
+        Route(
+            method="GET",
+            path="/v1/payments",
+            name="payments_search",
+            view=payments.search,
+            roles=ACQUIRER | READERS,
+            summary="Payments by account and time, oldest first; an acquirer sees its own",
+            answers={200: answers.PaymentsShown},
+            query=("subscriber_account", "from", "to", "cursor", "limit"),
+            codes=("account_invalid",),
+        ),
+        Route(
+            method="POST",
+            path="/v1/payments/bulk",
+            name="payments_bulk",
+            view=bulk.take,
+            roles=ACQUIRER,
+            body=STREAM,
+            summary="Take a stream of payments, each with its own idempotency_key",
+            asks=bodies.BulkPaymentBody,
+            answers={200: None},
+            answer_types=("application/x-ndjson",),
+        ),
+        Route(
+            method="GET",
+            path="/v1/payments/{id}",
+            name="payment",
+            view=payments.show,
+            roles=ACQUIRER | READERS,
+            summary="A payment as it stands now",
+            answers={200: answers.PaymentShown},
+            codes=("not_found",),
+        ),
+        Route(
+            method="POST",
+            path="/v1/payments/{id}/refunds",
+            name="refunds",
+            view=payments.refund,
+            roles=ACQUIRER,
+            body=JSON_BODY,
+            keyed=True,
+            summary="Give a payment back, whole or in part",
+            asks=bodies.RefundBody,
+            answers={201: answers.RefundShown},
+            codes=("not_found", "amount_out_of_range", "refund_exceeds_payment", "state_conflict"),
+        ),
+        Route(
+            method="POST",
+            path="/v1/payments/{id}/resolve",
+            name="resolutions",
+            view=payments.resolve,
+            roles=OPERATOR,
+            body=JSON_BODY,
+            keyed=True,
+            summary="Place a payment that is held in suspense on its account",
+            asks=bodies.ResolveBody,
+            answers={200: answers.ResolutionShown},
+            codes=("not_found", "account_invalid", "state_conflict", *_SPLIT_CODES),
+        ),
+        Route(
+            method="POST",
+            path="/v1/quotes",
+            name="quotes",
+            view=payments.quote,
+            roles=ACQUIRER,
+            body=JSON_BODY,
+            summary="How a payment would be split now; nothing is stored",
+            asks=bodies.QuoteBody,
+            answers={200: answers.QuoteShown},
+            codes=(
+                *_SPLIT_CODES,
+                "not_found",
+                "account_invalid",
+                "method_invalid",
+                "pan_not_allowed",
+            ),
+        ),
+    ]
+
+
+def _bills() -> list[Route]:
+    return [
+        Route(
+            method="POST",
+            path="/v1/bills",
+            name="bills",
+            view=bills.load,
+            roles=OPERATOR,
+            body=STREAM,
+            keyed=True,
+            summary="Load bills, as a document or a bill a line; good ones are kept",
+            asks=bodies.BillsBody,
+            answers={200: answers.BillsLoaded},
+        ),
+        Route(
+            method="GET",
+            path="/v1/bills/{subscriber_account}",
+            name="bill",
+            view=bills.show,
+            roles=ACQUIRER | READERS,
+            summary="The open bill with what each charge still owes",
+            answers={200: answers.BillShown},
+            codes=("not_found", "account_invalid"),
+        ),
+    ]
+
+
+def _terms() -> list[Route]:
+    return [
+        Route(
+            method="GET",
+            path="/v1/recipients",
+            name="recipients",
+            view=recipients.list_all,
+            roles=READERS,
+            summary="Every recipient",
+            answers={200: answers.RecipientsShown},
+        ),
+        Route(
+            method="GET",
+            path="/v1/recipients/{id}",
+            name="recipient",
+            view=recipients.show,
+            roles=READERS,
+            summary="A recipient with its requisites",
+            answers={200: answers.RecipientShown},
+            codes=("not_found",),
+        ),
+        Route(
+            method="PUT",
+            path="/v1/recipients/{id}",
+            name="recipient_put",
+            view=recipients.put,
+            roles=OPERATOR,
+            body=JSON_BODY,
+            summary="Set a recipient, its requisites and its commission",
+            asks=bodies.RecipientBody,
+            answers={200: answers.RecipientShown},
+            codes=("account_key_invalid", "inn_invalid", "fee_out_of_range"),
+        ),
+        Route(
+            method="PUT",
+            path="/v1/surcharges/{method}",
+            name="surcharge_put",
+            view=recipients.put_surcharge,
+            roles=OPERATOR,
+            body=JSON_BODY,
+            summary="Set the surcharge on payments by a method from now on",
+            asks=bodies.FeeBody,
+            answers={200: answers.SurchargeShown},
+            codes=("not_found", "fee_out_of_range"),
+        ),
+    ]
+
+
+def _settlement() -> list[Route]:
+    return [
+        Route(
+            method="POST",
+            path="/v1/settlement-batches",
+            name="settlement_batches",
+            view=settlement.close,
+            roles=OPERATOR,
+            body=JSON_BODY,
+            keyed=True,
+            summary="Close what is open up to now",
+            asks=bodies.SettlementBatchBody,
+            answers={201: answers.SettlementBatchShown},
+            codes=("state_conflict",),
+        ),
+        Route(
+            method="GET",
+            path="/v1/settlement-batches/{id}",
+            name="settlement_batch",
+            view=settlement.show,
+            roles=READERS | APPROVER,
+            summary="A settlement batch and its positions",
+            answers={200: answers.SettlementBatchShown},
+            codes=("not_found",),
+        ),
+        Route(
+            method="POST",
+            path="/v1/settlement-batches/{id}/approve",
+            name="approvals",
+            view=settlement.approve,
+            roles=APPROVER,
+            body=JSON_BODY,
+            keyed=True,
+            summary="Approve a closed batch; not for whoever closed it",
+            asks=bodies.NoBody,
+            answers={200: answers.SettlementBatchShown},
+            codes=("not_found", "state_conflict"),
+        ),
+        Route(
+            method="GET",
+            path="/v1/settlement-batches/{id}/payout-file",
+            name="payout_file",
+            view=settlement.payout_file,
+            roles=READERS,
+            summary="The bank's file of an approved batch, the same bytes for ever",
+            answers={200: None},
+            answer_types=tuple(settlement.PAYOUT_FILE_TYPES.values()),
+            query=("format",),
+            codes=("not_found", "state_conflict"),
+        ),
+        Route(
+            method="GET",
+            path="/v1/settlement-batches/{id}/reports/{recipient}",
+            name="report",
+            view=settlement.report,
+            roles=READERS | {"recipient"},
+            summary="A row a share, refunds negative; the rows add up to the position",
+            answers={200: None},
+            answer_types=tuple(settlement.REPORT_TYPES.values()),
+            query=("format",),
+            codes=("not_found", "state_conflict"),
+        ),
+    ]
+
+
+def _probes() -> list[Route]:
+    return [
+        Route(
+            method="GET",
+            path="/healthz",
+            name="healthz",
+            view=probes.alive,
+            roles=EVERYBODY,
+            summary="This process answers",
+            answers={200: answers.StateShown},
+        ),
+        Route(
+            method="GET",
+            path="/readyz",
+            name="readyz",
+            view=probes.ready,
+            roles=EVERYBODY,
+            summary="The database is reachable and its schema current",
+            answers={200: answers.StateShown},
+        ),
+        Route(
+            method="GET",
+            path="/metrics",
+            name="metrics",
+            view=probes.metrics,
+            roles=EVERYBODY,
+            summary="Prometheus metrics of all workers",
+            answers={200: None},
+            answer_types=("text/plain; version=0.0.4; charset=utf-8",),
+        ),
+        Route(
+            method="GET",
+            path="/openapi.json",
+            name="openapi",
+            view=pages.openapi,
+            roles=EVERYBODY,
+            summary="This document",
+            answers={200: None},
+        ),
+        Route(
+            method="GET",
+            path="/docs",
+            name="docs",
+            view=pages.docs,
+            roles=EVERYBODY,
+            summary="The reference for people",
+            answers={200: None},
+            answer_types=("text/html; charset=utf-8",),
+        ),
+        Route(
+            method="GET",
+            path="/docs/rapidoc-min.js",
+            name="docs_script",
+            view=pages.rapidoc,
+            roles=EVERYBODY,
+            summary="The script of the reference",
+            answers={200: None},
+            answer_types=("text/javascript; charset=utf-8",),
+        ),
+    ]

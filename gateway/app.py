@@ -1,0 +1,166 @@
+"""One worker: settings to pool to flows to door, in the order of starting; stopping is the reverse.
+
+The only file that knows everyone; it takes no decision of its own about money.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import uvloop
+from aiohttp import http_parser, web
+
+from gateway import __version__
+from gateway.api import openapi, table
+from gateway.api.call import House
+from gateway.api.door import Door
+from gateway.api.rate_limit import RateLimit
+from gateway.api.request import Server, log_bug
+from gateway.api.routes import RouteTable
+from gateway.audit import gauges
+from gateway.config import Settings, StartRefused
+from gateway.domain.clock import Clock, SystemClock
+from gateway.flows.accept_payment import Intake
+from gateway.flows.context import Context
+from gateway.splitting.plans import PlanShelf
+from gateway.splitting.terms import TermsShelf
+from gateway.storage import postgres
+from gateway.telemetry import Telemetry, use_slot
+from splitcore import BACKEND
+
+BACKLOG = 1024
+LINGER_S = 2.0
+HEAD_LINE_BYTES_MAX = 8_190
+HEAD_LINES_MAX = 64
+GAUGES_EVERY_S = 5.0
+GAUGES_SLOT = 0
+# A payment makes no cycles; the collector's usual pace would only stop everyone for nothing.
+GC_THRESHOLDS = (100_000, 50, 50)
+
+
+def run_worker(settings: Settings, slot: int) -> int:
+    """Serves until SIGTERM or SIGINT, then finishes what was begun; the exit code.
+
+    `settings.database_url` names the database. Raises StartRefused where this cannot start.
+    """
+    refuse_unsafe_interpreter()
+    use_slot(slot)
+    return uvloop.run(_serve(settings, slot))
+
+
+def refuse_unsafe_interpreter() -> None:
+    """Raises StartRefused where checks are compiled away or HTTP would be parsed by the slow twin.
+
+    Without its asserts aiohttp has looped for ever, and its Python parser has let requests be
+    smuggled in, both published faults.
+    """
+    if sys.flags.optimize:
+        raise StartRefused("Expected Python without -O and PYTHONOPTIMIZE, was optimised")
+    if os.environ.get("AIOHTTP_NO_EXTENSIONS"):
+        raise StartRefused("Expected AIOHTTP_NO_EXTENSIONS not set, was set")
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise StartRefused("Expected aiohttp's compiled HTTP parser, was the one in Python")
+
+
+async def _serve(settings: Settings, slot: int) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if settings.database_url is None:
+        raise StartRefused("Expected database_url in a worker's settings, was none")
+    telemetry = Telemetry(__version__, BACKEND)
+    async with (
+        open_context(settings, settings.database_url) as context,
+        running(context, telemetry, slot) as server,
+    ):
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        await listen(server, settings.host, settings.port)
+        await stop.wait()
+    return 0
+
+
+@asynccontextmanager
+async def open_context(
+    settings: Settings, url: str, clock: Clock | None = None
+) -> AsyncIterator[Context]:
+    """The flows' context on a pool of its own."""
+    pool = await postgres.open_pool(settings, url)
+    try:
+        yield Context(pool, clock or SystemClock(), settings, PlanShelf(), TermsShelf())
+    finally:
+        try:
+            async with asyncio.timeout(settings.drain_s):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
+
+
+@asynccontextmanager
+async def running(
+    context: Context, telemetry: Telemetry, slot: int
+) -> AsyncIterator[web.ServerRunner]:
+    """A door with all behind it; on leaving: accept no more, finish what is in flight, close."""
+    settings = context.settings
+    intake = Intake(context, telemetry)
+    limit = RateLimit(
+        settings.rate_limit_per_s, settings.workers, context.clock, settings.redis_url
+    )
+    runner = web.ServerRunner(
+        make_server(context, intake, telemetry, limit), shutdown_timeout=settings.drain_s
+    )
+    await intake.start()
+    await runner.setup()
+    counting = None
+    if slot == GAUGES_SLOT:
+        counting = asyncio.create_task(_count_money(context, telemetry), name="money gauges")
+    try:
+        yield runner
+    finally:
+        if counting is not None:
+            counting.cancel()
+            with suppress(asyncio.CancelledError):
+                await counting
+        await runner.cleanup()
+        await intake.drain()
+        await limit.close()
+
+
+def make_server(context: Context, intake: Intake, telemetry: Telemetry, limit: RateLimit) -> Server:
+    """The HTTP server of one worker, not listening yet."""
+    settings = context.settings
+    routes = RouteTable(table.routes())
+    house = House(context, intake, telemetry, openapi.document(routes.routes, __version__))
+    return Server(
+        Door(house, routes, limit).answer,
+        settings.connections_max,
+        access_log=None,
+        auto_decompress=False,
+        keepalive_timeout=float(settings.keepalive_s),
+        lingering_time=LINGER_S,
+        max_line_size=HEAD_LINE_BYTES_MAX,
+        max_field_size=HEAD_LINE_BYTES_MAX,
+        max_headers=HEAD_LINES_MAX,
+    )
+
+
+async def listen(runner: web.ServerRunner, host: str, port: int) -> None:
+    """Accepts connections on a port that other workers share."""
+    await web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_port=True).start()
+
+
+async def _count_money(context: Context, telemetry: Telemetry) -> None:
+    """Keeps the money gauges fresh; a database that is away leaves them as they were."""
+    while True:
+        try:
+            async with context.connection() as conn:
+                telemetry.money(await gauges.money(conn))
+        except Exception as failure:
+            log_bug(failure, "the money gauges")
+        await asyncio.sleep(GAUGES_EVERY_S)

@@ -1,0 +1,186 @@
+"""Every metric, declared here and nowhere else; labels come from closed lists.
+
+No account, payment, recipient or key is ever a label. Workers count in files named for their slot
+(prometheus-client's multiprocess mode), so any of them can answer for all.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterable, Mapping
+from typing import Final, Protocol
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+    values,
+)
+
+from gateway.domain.party import RECIPIENT_KINDS
+from gateway.domain.payment import METHODS
+
+MULTIPROCESS_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+# What becomes of a payment that is sent; `refused` is the caller's fault, `failed` ours.
+OUTCOMES: Final = ("accepted", "suspense", "replayed", "refused", "unavailable", "failed")
+UNKNOWN_METHOD: Final = "unknown"
+PAYOUT_STATES: Final = ("approved",)
+
+_PAYMENT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SPLIT_BUCKETS: Final = (
+    *(n * 1e-9 for n in (50, 100, 200, 300, 500, 750)),
+    *(n * 1e-6 for n in (1, 1.5, 2, 3, 5, 10, 25, 50, 100, 1000)),
+)
+_GROUP_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
+_COMMIT_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5)
+
+
+class MoneyFigures(Protocol):
+    """What the money gauges show; gateway.audit.gauges counts it."""
+
+    @property
+    def imbalance(self) -> int: ...
+    @property
+    def suspense(self) -> int: ...
+    @property
+    def unsettled(self) -> Mapping[str, int]: ...
+    @property
+    def payouts(self) -> Mapping[str, int]: ...
+
+
+def use_slot(slot: int) -> None:
+    """Counts in the files of this slot from now on; must run before any Telemetry is made.
+
+    A worker that is started again goes on in the files of the one before it, so counters never
+    go backwards and the number of files does not grow.
+    """
+    if MULTIPROCESS_DIRECTORY in os.environ:
+        values.ValueClass = values.MultiProcessValue(process_identifier=lambda: slot)  # type: ignore[no-untyped-call]
+
+
+class Telemetry:
+    """The metrics of one worker, with their children at hand; also observes the intake."""
+
+    def __init__(self, version: str, kernel: str) -> None:
+        self.registry = CollectorRegistry()
+        self._declare_payments()
+        self._declare_money()
+        requests = Counter(
+            "kopeck_http_requests_total",
+            "Requests answered, by route and status.",
+            ["route", "status"],
+            registry=self.registry,
+        )
+        self._requests = requests
+        self._by_route: dict[tuple[str, int], Counter] = {}
+        build = Gauge(
+            "kopeck_build_info",
+            "Always 1; the version of the gateway and the splitting core in use.",
+            ["version", "kernel"],
+            registry=self.registry,
+            multiprocess_mode="max",
+        )
+        build.labels(version, kernel).set(1)
+
+    def _declare_payments(self) -> None:
+        payments = Counter(
+            "kopeck_payments_total",
+            "Payments sent to us, by method and by what became of them.",
+            ["method", "outcome"],
+            registry=self.registry,
+        )
+        self._payments = {
+            (method, outcome): payments.labels(method, outcome)
+            for method in (*METHODS, UNKNOWN_METHOD)
+            for outcome in OUTCOMES
+        }
+        self.payment_seconds = self._histogram(
+            "kopeck_payment_seconds", "From request to durable answer.", _PAYMENT_BUCKETS
+        )
+        self._split_seconds = self._histogram(
+            "kopeck_split_seconds",
+            "Splitting one payment, as the mean of its commit group.",
+            _SPLIT_BUCKETS,
+        )
+        self._group_size = self._histogram(
+            "kopeck_commit_group_size", "Payments of one commit group.", _GROUP_BUCKETS
+        )
+        self._commit_seconds = self._histogram(
+            "kopeck_commit_seconds",
+            "From a commit group's first statement to its commit.",
+            _COMMIT_BUCKETS,
+        )
+
+    def _declare_money(self) -> None:
+        self._imbalance = self._gauge(
+            "kopeck_ledger_imbalance_kopecks",
+            "Debits less credits over the whole ledger; anything but 0 is a bug.",
+        )
+        self._suspense = self._gauge(
+            "kopeck_suspense_kopecks", "Money held for accounts that have no bill."
+        )
+        unsettled = Gauge(
+            "kopeck_unsettled_kopecks",
+            "Owed to recipients and not in a closed settlement batch yet.",
+            ["recipient_kind"],
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._unsettled = {kind: unsettled.labels(kind) for kind in RECIPIENT_KINDS}
+        payouts = Counter(
+            "kopeck_payouts_total", "Payouts made, by state.", ["state"], registry=self.registry
+        )
+        self._payouts = {state: payouts.labels(state) for state in PAYOUT_STATES}
+
+    def _histogram(self, name: str, told: str, buckets: Iterable[float]) -> Histogram:
+        return Histogram(name, told, registry=self.registry, buckets=tuple(buckets))
+
+    def _gauge(self, name: str, told: str) -> Gauge:
+        # Only one worker sets these; a worker that never did has no say in the merged value.
+        return Gauge(name, told, registry=self.registry, multiprocess_mode="mostrecent")
+
+    def answered(self, route: str, status: int) -> None:
+        """One more request answered; `route` is a name of the route table."""
+        child = self._by_route.get((route, status))
+        if child is None:
+            child = self._by_route[route, status] = self._requests.labels(route, str(status))
+        child.inc()
+
+    def payment(self, method: str, outcome: str) -> None:
+        """One more payment; both words are from the closed lists."""
+        self._payments[method, outcome].inc()
+
+    def group(self, size: int, seconds: float) -> None:
+        """A commit group of `size` payments took `seconds`."""
+        self._group_size.observe(size)
+        self._commit_seconds.observe(seconds)
+
+    def split(self, seconds: float, count: int) -> None:
+        """`count` payments were split in `seconds` each; one observation a group."""
+        self._split_seconds.observe(seconds)
+
+    def money(self, figures: MoneyFigures) -> None:
+        """Shows what was counted of the money last."""
+        self._imbalance.set(figures.imbalance)
+        self._suspense.set(figures.suspense)
+        for kind, child in self._unsettled.items():
+            child.set(figures.unsettled.get(kind, 0))
+        for state, counter in self._payouts.items():
+            # The database counts; the counter follows it, also across restarts of this worker.
+            counter.inc(max(0, figures.payouts.get(state, 0) - counter._value.get()))
+
+    async def exposition(self) -> bytes:
+        """All workers' metrics in the text format; merged off the event loop."""
+        if MULTIPROCESS_DIRECTORY not in os.environ:
+            return generate_latest(self.registry)
+        return await asyncio.get_running_loop().run_in_executor(None, _merged)
+
+
+def _merged() -> bytes:
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
