@@ -5,12 +5,13 @@ up to a size and after an optional linger; nobody is answered before its group's
 """
 
 import asyncio
+import contextlib
 import copy
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from gateway.domain.refusals import Unavailable
+from gateway.domain.refusals import InvariantBroken, Unavailable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,6 +27,8 @@ class Accumulator(Generic[Item, Result]):
         self._group_size_max = group_size_max
         self._linger_s = linger_s
         self._filled = asyncio.Event()
+        # Nobody needs to wait for more company: a whole group is there, or no more will come.
+        self._enough = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self._closed = False
@@ -42,6 +45,8 @@ class Accumulator(Generic[Item, Result]):
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.append((item, future))
         self._filled.set()
+        if len(self._queue) >= self._group_size_max:
+            self._enough.set()
         if len(self._queue) >= self._queue_max:
             self._room.clear()
         return future
@@ -54,15 +59,28 @@ class Accumulator(Generic[Item, Result]):
 
     async def take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         """The next group, oldest first; empty only once closed and emptied."""
-        while not self._queue:
-            if self._closed:
-                return []
-            self._filled.clear()
-            await self._filled.wait()
-        if self._linger_s and len(self._queue) < self._group_size_max and not self._closed:
-            await asyncio.sleep(self._linger_s)
+        while True:
+            while not self._queue:
+                if self._closed:
+                    return []
+                self._filled.clear()
+                await self._filled.wait()
+            if self._linger_s:
+                await self._linger()
+            # Another committer may have taken everything meanwhile.
+            if self._queue:
+                return self._next_group()
+
+    async def _linger(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._linger_s):
+                await self._enough.wait()
+
+    def _next_group(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         size = min(len(self._queue), self._group_size_max)
         group = [self._queue.popleft() for _ in range(size)]
+        if len(self._queue) < self._group_size_max and not self._closed:
+            self._enough.clear()
         if len(self._queue) < self._queue_max:
             self._room.set()
         return group
@@ -71,6 +89,7 @@ class Accumulator(Generic[Item, Result]):
         """Take no more items; what is queued is still handed out."""
         self._closed = True
         self._filled.set()
+        self._enough.set()
         self._room.set()
 
     def fail_all(self, error: Exception) -> None:
@@ -106,9 +125,12 @@ class Committer(Generic[Item, Result]):
 
     async def _outcomes(self, items: list[Item]) -> Outcomes[Result]:
         try:
-            return await self._commit(items)
+            outcomes = await self._commit(items)
+            if len(outcomes) != len(items):
+                raise InvariantBroken(f"Expected {len(items)} outcomes, was {len(outcomes)}")
         except Exception as error:
             return [copy.copy(error) for _ in items]
+        return outcomes
 
 
 async def commit_apart(

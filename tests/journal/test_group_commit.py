@@ -1,0 +1,311 @@
+"""Group commit without a database: what is gathered, how it is committed, who learns of what.
+
+Items are letters; a commit answers each with its capital.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import asyncpg
+import pytest
+
+from gateway.domain.refusals import InvariantBroken, Refusal, Unavailable
+from gateway.journal.group_commit import Accumulator, Committer, commit_apart
+
+Letters = Accumulator[str, str]
+
+
+def letters(queue_max: int = 100, group_size_max: int = 10, linger_s: float = 0.0) -> Letters:
+    return Accumulator(queue_max, group_size_max, linger_s)
+
+
+async def taken(queue: Letters) -> str:
+    return "".join([letter for letter, _ in await queue.take()])
+
+
+class Capitals:
+    """A commit that keeps each group it was given, and fails where it is told to."""
+
+    def __init__(self, fail: Callable[[str], Exception | None] = lambda group: None) -> None:
+        self.groups: list[str] = []
+        self._fail = fail
+
+    async def __call__(self, items: list[str]) -> Sequence[str | Exception]:
+        group = "".join(items)
+        self.groups.append(group)
+        failure = self._fail(group)
+        if failure is not None:
+            raise failure
+        return [letter.upper() for letter in items]
+
+
+async def committed(queue: Letters, commit: Capitals, *, lanes: int = 1) -> None:
+    """Runs `lanes` committers until the closed queue is empty."""
+    runs = [Committer(queue, commit).run() for _ in range(lanes)]
+    await asyncio.wait_for(asyncio.gather(*runs), 5)
+
+
+@pytest.mark.parametrize(
+    ("queued", "size_max", "groups"),
+    [
+        ("a", 3, ["a"]),
+        ("abc", 3, ["abc"]),
+        ("abcd", 3, ["abc", "d"]),
+        ("abcdefg", 3, ["abc", "def", "g"]),
+        ("abc", 1, ["a", "b", "c"]),
+    ],
+)
+async def test_groups_are_bounded_and_in_order(
+    queued: str, size_max: int, groups: list[str]
+) -> None:
+    queue = letters(group_size_max=size_max)
+    answers = [queue.add(letter) for letter in queued]
+    queue.close()
+    commit = Capitals()
+    await committed(queue, commit)
+    assert commit.groups == groups
+    assert [answer.result() for answer in answers] == list(queued.upper())
+
+
+async def test_a_group_is_what_came_while_the_one_before_was_committed() -> None:
+    queue = letters()
+    inside, go_on = asyncio.Event(), asyncio.Event()
+    groups = []
+
+    async def commit(items: list[str]) -> Sequence[str]:
+        groups.append("".join(items))
+        inside.set()
+        await go_on.wait()
+        return items
+
+    run = asyncio.create_task(Committer(queue, commit).run())
+    first = queue.add("a")
+    await inside.wait()
+    later = [queue.add(letter) for letter in "bcd"]
+    assert not first.done()
+    go_on.set()
+    await asyncio.gather(first, *later)
+    queue.close()
+    await run
+    assert groups == ["a", "bcd"]
+
+
+async def test_a_full_queue_refuses_before_any_work() -> None:
+    queue = letters(queue_max=2)
+    queue.add("a")
+    queue.add("b")
+    with pytest.raises(Unavailable) as refused:
+        queue.add("c")
+    assert refused.value.code == "overloaded"
+    assert refused.value.retry_after_s >= 1
+    assert await taken(queue) == "ab"
+    queue.add("c")
+
+
+async def test_a_stream_waits_for_a_place_and_keeps_its_turn() -> None:
+    queue = letters(queue_max=2, group_size_max=1)
+    queue.add("a")
+    queue.add("b")
+    waiting = [asyncio.create_task(queue.add_when_room(letter)) for letter in "cd"]
+    await asyncio.sleep(0)
+    assert [task.done() for task in waiting] == [False, False]
+    order = [await taken(queue)]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=5)
+    assert [task.done() for task in waiting] == [True, False]
+    assert len(queue) == 2
+    order.append(await taken(queue))
+    await asyncio.wait_for(waiting[1], 5)
+    order += [await taken(queue), await taken(queue)]
+    assert order == list("abcd")
+
+
+async def test_close_refuses_newcomers_and_hands_out_the_rest() -> None:
+    queue = letters(queue_max=2, group_size_max=1)
+    queue.add("a")
+    queue.add("b")
+    waiting = asyncio.create_task(queue.add_when_room("c"))
+    await asyncio.sleep(0)
+    queue.close()
+    with pytest.raises(Unavailable, match="unavailable"):
+        await asyncio.wait_for(waiting, 5)
+    with pytest.raises(Unavailable, match="unavailable"):
+        queue.add("d")
+    assert [await taken(queue) for _ in range(3)] == ["a", "b", ""]
+
+
+async def test_close_wakes_a_committer_that_waits() -> None:
+    queue = letters()
+    run = asyncio.create_task(Committer(queue, Capitals()).run())
+    await asyncio.sleep(0)
+    queue.close()
+    await asyncio.wait_for(run, 5)
+
+
+async def test_linger_waits_for_company_but_not_once_the_group_is_whole() -> None:
+    queue = letters(group_size_max=3, linger_s=60)
+    taking = asyncio.create_task(taken(queue))
+    for letter in "abc":
+        await asyncio.sleep(0)
+        assert not taking.done()
+        queue.add(letter)
+    assert await asyncio.wait_for(taking, 5) == "abc"
+
+
+async def test_linger_ends_with_its_time_or_with_the_queue() -> None:
+    short = letters(linger_s=0.001)
+    short.add("a")
+    assert await asyncio.wait_for(taken(short), 5) == "a"
+    closing = letters(linger_s=60)
+    closing.add("b")
+    taking = asyncio.create_task(taken(closing))
+    await asyncio.sleep(0)
+    closing.close()
+    assert await asyncio.wait_for(taking, 5) == "b"
+
+
+async def test_a_committer_that_lingered_in_vain_goes_on() -> None:
+    """Two lanes linger over one letter: one of them takes it, and neither may end over that."""
+    queue = letters(linger_s=0.001)
+    commit = Capitals()
+    runs = [asyncio.create_task(Committer(queue, commit).run()) for _ in range(2)]
+    for letter in "abc":
+        assert await asyncio.wait_for(queue.add(letter), 5) == letter.upper()
+    assert not any(run.done() for run in runs)
+    queue.close()
+    await asyncio.wait_for(asyncio.gather(*runs), 5)
+
+
+async def test_two_committers_take_each_letter_once() -> None:
+    queue = letters(group_size_max=7)
+    answers = [queue.add(chr(ord("a") + number % 26)) for number in range(100)]
+    queue.close()
+    commit = Capitals()
+    await committed(queue, commit, lanes=2)
+    assert sum(map(len, commit.groups)) == 100
+    assert all(answer.result().isupper() for answer in answers)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Unavailable("unavailable", "later", 7),
+        Refusal("malformed", "never"),
+        InvariantBroken("ours"),
+        asyncpg.DeadlockDetectedError("circle"),
+        ConnectionResetError(104, "reset"),
+    ],
+)
+async def test_each_waiter_gets_the_groups_error_as_its_own_copy(failure: Exception) -> None:
+    queue = letters()
+    answers = [queue.add(letter) for letter in "abc"]
+    queue.close()
+    await committed(queue, Capitals(lambda group: failure))
+    errors = [answer.exception() for answer in answers]
+    assert [type(error) for error in errors] == [type(failure)] * 3
+    assert [str(error) for error in errors] == [str(failure)] * 3
+    assert len({id(error) for error in errors}) == 3
+    assert [vars(error) for error in errors if error] == [vars(failure)] * 3
+
+
+async def test_what_was_never_committed_learns_so_at_the_end() -> None:
+    queue = letters()
+    answers = [queue.add(letter) for letter in "ab"]
+    answers[0].cancel()
+    queue.close()
+    queue.fail_all(Unavailable("unavailable", "stopping"))
+    assert answers[0].cancelled()
+    assert isinstance(answers[1].exception(), Unavailable)
+    assert len(queue) == 0
+
+
+async def test_a_waiter_that_left_does_not_disturb_the_group() -> None:
+    queue = letters()
+    answers = [queue.add(letter) for letter in "abc"]
+    answers[1].cancel()
+    queue.close()
+    commit = Capitals()
+    await committed(queue, commit)
+    assert commit.groups == ["abc"], (
+        "the payment of a caller that left is made durable all the same"
+    )
+    assert (answers[0].result(), answers[2].result()) == ("A", "C")
+
+
+async def test_a_commit_that_forgets_somebody_is_a_bug_and_not_the_end() -> None:
+    queue = letters(group_size_max=2)
+    answers = [queue.add(letter) for letter in "abc"]
+    queue.close()
+
+    async def forgetful(items: list[str]) -> Sequence[str]:
+        return items[:1]
+
+    await asyncio.wait_for(Committer(queue, forgetful).run(), 5)
+    assert [type(answer.exception()) for answer in answers[:2]] == [InvariantBroken] * 2
+    assert answers[2].result() == "c"
+
+
+async def never(*_: object) -> bool:
+    raise InvariantBroken("Expected nobody to ask")
+
+
+@pytest.mark.parametrize("bad", ["a", "d", "h"])
+async def test_a_bad_item_is_found_by_halving_and_its_neighbours_are_kept(bad: str) -> None:
+    wrong = asyncpg.CheckViolationError("amount")
+    commit = Capitals(lambda group: wrong if bad in group else None)
+    outcomes = await commit_apart(list("abcdefgh"), commit, lambda error: False, never)
+    assert outcomes == [wrong if letter == bad else letter.upper() for letter in "abcdefgh"]
+    # One try of all, then two for each halving: 1 + 2 * log2(8).
+    assert len(commit.groups) == 7
+
+
+async def test_two_bad_items_are_told_apart() -> None:
+    commit = Capitals(
+        lambda group: Refusal("malformed", group) if set(group) & {"b", "e"} else None
+    )
+    outcomes = await commit_apart(list("abcdef"), commit, lambda error: False, never)
+    shown = [str(outcome) for outcome in outcomes]
+    assert shown == ["A", "malformed: b", "C", "D", "malformed: e", "F"]
+
+
+async def test_an_unknown_outcome_is_tried_again_whole_and_unchanged() -> None:
+    lost = iter([ConnectionResetError(), TimeoutError()])
+    commit = Capitals(lambda group: next(lost, None))
+
+    async def again() -> bool:
+        return True
+
+    outcomes = await commit_apart(list("abc"), commit, lambda error: True, again)
+    assert outcomes == ["A", "B", "C"]
+    assert commit.groups == ["abc", "abc", "abc"]
+
+
+async def test_an_outcome_that_stays_unknown_is_unavailable_and_never_failed() -> None:
+    allowed = iter([True, True, False])
+    commit = Capitals(lambda group: ConnectionResetError())
+
+    async def again() -> bool:
+        return next(allowed)
+
+    outcomes = await commit_apart(list("ab"), commit, lambda error: True, again)
+    assert [getattr(outcome, "code", None) for outcome in outcomes] == ["unavailable"] * 2
+    assert outcomes[0] is not outcomes[1]
+    assert commit.groups == ["ab"] * 3, "halving would not make it known"
+
+
+async def test_a_definite_error_after_an_unknown_one_still_halves() -> None:
+    lost = [ConnectionResetError()]
+
+    def fail(group: str) -> Exception | None:
+        if lost:
+            return lost.pop()
+        return Refusal("malformed", group) if "b" in group else None
+
+    async def again() -> bool:
+        return True
+
+    commit = Capitals(fail)
+    outcomes = await commit_apart(
+        list("ab"), commit, lambda error: isinstance(error, OSError), again
+    )
+    assert [str(outcome) for outcome in outcomes] == ["A", "malformed: b"]
+    assert commit.groups == ["ab", "ab", "a", "b"]

@@ -1,0 +1,37 @@
+"""What a key that was seen before means for whoever sends it again."""
+
+import pytest
+
+from gateway.domain.payment import Claim
+from gateway.domain.refusals import Refusal
+from gateway.journal.idempotency import ROUTES, StoredClaim, check_same, route_number
+
+BODY, OTHER = b"b" * 16, b"o" * 16
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("stored_route", ROUTES)
+@pytest.mark.parametrize("fingerprint", [BODY, OTHER])
+def test_a_key_belongs_to_one_route_and_one_body(
+    route: str, stored_route: str, fingerprint: bytes
+) -> None:
+    stored = StoredClaim(1, "k", ROUTES.index(stored_route), BODY, None, None)
+    claim = Claim(1, "k", route, fingerprint)
+    if route == stored_route and fingerprint == BODY:
+        check_same(claim, stored)
+        return
+    with pytest.raises(Refusal) as refused:
+        check_same(claim, stored)
+    assert refused.value.code == "idempotency_key_reused"
+
+
+def test_numbers_of_routes_are_stored_and_never_move() -> None:
+    numbers = {route: route_number(Claim(1, "k", route, BODY)) for route in ROUTES}
+    assert numbers == {
+        "payments": 0,
+        "refunds": 1,
+        "resolutions": 2,
+        "bills": 3,
+        "settlement_batches": 4,
+        "approvals": 5,
+    }
