@@ -128,6 +128,14 @@ cdef class Plan:
                 [self.shape.part_recipient[i] for i in range(self.shape.parts)])
         return self.part_recipient_tuple
 
+    @property
+    def part_ppm(self):
+        return tuple([self.shape.part_ppm[i] for i in range(self.shape.parts)])
+
+    @property
+    def tiers(self):
+        return tuple([self.shape.tier[i] for i in range(self.shape.charges)])
+
     def to_bytes(self):
         """The canonical bytes: version, count, then each charge; the last part's ppm is implied."""
         cdef const shape_t *shape = &self.shape

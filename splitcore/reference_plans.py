@@ -81,6 +81,7 @@ class Plan:
         self.parts = len(flat)
         self.part_charge = tuple(charge for charge, _ in flat)
         self.part_recipient = tuple(recipient for _, recipient in flat)
+        self.part_ppm = tuple(ppm for of in pairs for _, ppm in of)
         self.recipients = max(self.part_recipient) + 1
 
     def to_bytes(self) -> bytes:
