@@ -1,0 +1,277 @@
+"""The audit names every kind of damage: one row of each kind is changed, deleted or added.
+
+The control is the same database before the damage, which has no problems.
+"""
+
+import dataclasses
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import asyncpg
+import orjson
+import pytest
+
+from gateway import config
+from gateway.audit import report
+from gateway.domain.bill import Bill, Charge, SecondLevel
+from gateway.domain.clock import SystemClock
+from gateway.domain.ids import SETTLEMENT_BATCH, new_id, read_id
+from gateway.domain.party import BankAccount, Caller, Recipient
+from gateway.domain.payment import Claim, PaymentRequest
+from gateway.flows import close_batch, load_bills, refund_payment, resolve_suspense, set_terms
+from gateway.flows.accept_payment import Intake
+from gateway.flows.context import Context
+from gateway.splitting.plans import PlanShelf
+from gateway.splitting.terms import TermsShelf
+from gateway.storage import keys
+from gateway.storage.postgres import open_pool
+from splitcore import FeeRule
+
+ACCOUNTS = {
+    "heat": ("40702810268000010356", "049401601"),
+    "uk": ("40702810952090030727", "046015602"),
+    "waste": ("40702810138250123017", "044525225"),
+}
+
+
+class Silent:
+    """An observer of the intake that nobody asks."""
+
+    def group(self, size: int, seconds: float) -> None: ...
+
+    def split(self, seconds: float, count: int) -> None: ...
+
+
+class World:
+    """A day of a small region: bills, payments of every fate, a closed and an open batch."""
+
+    def __init__(self, context: Context, callers: dict[str, Caller]) -> None:
+        self.context = context
+        self.callers = callers
+        self.intake = Intake(context, Silent())
+        self._keys = 0
+
+    def claim(self, name: str, route: str) -> Claim:
+        self._keys += 1
+        return Claim(self.callers[name].number, f"key-{self._keys}", route, bytes(16))
+
+    async def pay(self, account: str, amount: int, *named: tuple[str, int]) -> UUID:
+        request = PaymentRequest(
+            self.claim("bank", "payments"), new_id(), account, amount, False, 0, b"{}", named
+        )
+        return (await self.intake.accept(request)).payment.id
+
+    async def refund(self, payment: UUID, amount: int) -> None:
+        claim = self.claim("bank", "refunds")
+        await refund_payment.refund(self.context, claim, self.callers["bank"], payment, amount)
+
+    async def close(self) -> None:
+        claim, by = self.claim("operator", "settlement_batches"), self.callers["operator"]
+        shown = orjson.loads((await close_batch.close(self.context, claim, by, None)).content)
+        batch = read_id(SETTLEMENT_BATCH, shown["id"])
+        assert batch is not None
+        claim, by = self.claim("boss", "approvals"), self.callers["boss"]
+        await close_batch.approve(self.context, claim, by, batch)
+
+    async def load(self, period: str, due: int) -> None:
+        async def bills() -> AsyncIterator[tuple[int, Bill]]:
+            for at, account in enumerate(("A", "B")):
+                yield at, Bill(account, period, charges(due))
+
+        loaded = await load_bills.load(self.context, self.callers["operator"], bills())
+        assert loaded == {"accepted": 2, "refused": []}
+
+
+def charges(due: int) -> tuple[Charge, ...]:
+    return (
+        Charge("heating", "heat", due, 0, None, (SecondLevel("uk", 50_000),)),
+        Charge("waste", "waste", due // 2, 1),
+        Charge("upkeep", "uk", due // 3, 1),
+    )
+
+
+@pytest.fixture
+async def damaged(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to the world's database on which triggers and checks are out of the way."""
+    conn = await asyncpg.connect(database_url)
+    for name, role in (("bank", "acquirer"), ("operator", "operator"), ("boss", "approver")):
+        await keys.add(conn, name, keys.parse_role(role))
+    rows = await conn.fetch("SELECT number, name, role FROM callers")
+    callers = {row["name"]: Caller(row["number"], row["name"], row["role"]) for row in rows}
+    settings = dataclasses.replace(config.Settings(), pool_min=1, pool_max=2)
+    pool = await open_pool(settings, database_url)
+    world = World(Context(pool, SystemClock(), settings, PlanShelf(), TermsShelf()), callers)
+    try:
+        await a_day(world)
+        yield conn
+    finally:
+        pool.terminate()
+        await conn.close()
+
+
+async def a_day(world: World) -> None:
+    await world.intake.start()
+    operator = world.callers["operator"]
+    for id_, (number, bic) in ACCOUNTS.items():
+        rule = FeeRule(15_000) if id_ == "heat" else None
+        account = BankAccount(bic, number)
+        recipient = Recipient(id_, f"ООО {id_}", "supplier", "7707083893", None, account, rule)
+        await set_terms.set_recipient(world.context, operator, recipient, False)
+    await set_terms.set_surcharge(world.context, operator, 0, FeeRule(10_000, 0, 100))
+    await world.load("2026-10", 90_000)
+    first = await world.pay("A", 50_000)
+    await world.pay("A", 30_000, ("waste", 7_777))
+    await world.pay("B", 33_333)
+    await world.refund(first, 12_345)
+    await world.close()
+    lost = await world.pay("nobody", 10_000)
+    await world.refund(lost, 1_000)
+    claim = world.claim("operator", "resolutions")
+    await resolve_suspense.resolve(world.context, claim, operator, lost, "B")
+    await world.load("2026-10", 95_000)
+    await world.pay("B", 44_444)
+    await world.pay("nobody else", 5_000)
+    await world.refund(first, 5_000)
+    await world.close()
+    await world.pay("A", 1_001)
+    await world.intake.drain()
+
+
+MOVE_A_KOPECK = """
+    SET shares = set_byte(set_byte(shares, 4, (get_byte(shares, 4) + 1) % 256), 8,
+                          (get_byte(shares, 8) + 255) % 256)
+"""
+SPLIT_ONE = "(SELECT id FROM payments WHERE bill IS NOT NULL ORDER BY id LIMIT 1)"
+
+DAMAGE = [
+    ("an amount", "UPDATE payments SET amount = amount + 1 WHERE id = " + SPLIT_ONE,
+     "payment_unbalanced"),
+    ("a total", "UPDATE payments SET total = total + 1 WHERE id = " + SPLIT_ONE,
+     "payment_unbalanced"),
+    ("a surcharge and its total",
+     "UPDATE payments SET surcharge = surcharge + 1, total = total + 1 WHERE id = " + SPLIT_ONE,
+     "surcharge_wrong"),
+    ("a kopeck from share to share", "UPDATE payments" + MOVE_A_KOPECK + "WHERE id = " + SPLIT_ONE,
+     "split_wrong"),
+    ("a commission moved out",
+     "UPDATE payments SET commission = 0, commissions = NULL WHERE commission > 0",
+     "commission_wrong"),
+    ("a payment's batch", "UPDATE payments SET settlement_batch = 2 WHERE id = " + SPLIT_ONE,
+     "position_wrong"),
+    ("a batch that is not there",
+     "UPDATE payments SET settlement_batch = 77 WHERE id = " + SPLIT_ONE, "batch_unknown"),
+    ("a payment's order", "UPDATE payments SET sequence = sequence + 5 WHERE id = " + SPLIT_ONE,
+     "sequence_broken"),
+    ("a payment's bill", "UPDATE payments SET bill = bill + 1 WHERE id = " + SPLIT_ONE,
+     "split_wrong"),
+    ("a payment's account",
+     "UPDATE payments SET subscriber_account = 'B' WHERE id = " + SPLIT_ONE, "sequence_broken"),
+    ("a designation", "UPDATE payments SET designation = NULL WHERE designation IS NOT NULL",
+     "split_wrong"),
+    ("a payment deleted", "DELETE FROM payments WHERE id = " + SPLIT_ONE, "key_without_payment"),
+    ("a payment added",
+     "INSERT INTO payments SELECT gen_random_uuid(), accepted_at, paid_at, amount, surcharge,"
+     " total, commission, bill, terms_version, caller, settlement_batch, sequence, plan, method,"
+     " subscriber_account, shares, commissions, facts, designation, reference FROM payments"
+     " LIMIT 1", "payment_without_key"),
+    ("a refund's amount", "UPDATE refunds SET amount = amount + 1", "refund_unbalanced"),
+    ("a refund's shares",
+     "UPDATE refunds" + MOVE_A_KOPECK + "WHERE shares IS NOT NULL", "refund_wrong"),
+    ("a refund deleted", "DELETE FROM refunds WHERE shares IS NOT NULL", "key_without_payment"),
+    ("a refund without its key", "DELETE FROM idempotency_keys WHERE route = 1",
+     "refund_without_key"),
+    ("a payment without its key", "DELETE FROM idempotency_keys WHERE route = 0",
+     "payment_without_key"),
+    ("a resolution's amount", "UPDATE resolutions SET amount = amount + 1",
+     "resolution_unbalanced"),
+    ("a resolution deleted", "DELETE FROM resolutions", "sequence_broken"),
+    ("what is paid", "UPDATE open_bills SET paid = due WHERE subscriber_account = 'A'",
+     "paid_wrong"),
+    ("what is due on the open bill",
+     "UPDATE open_bills SET due = set_byte(due, 4, 1) WHERE subscriber_account = 'A'",
+     "open_bill_wrong"),
+    ("a bill as it was loaded",
+     "UPDATE bills SET due = set_byte(due, 4, 1) WHERE number = (SELECT min(number) FROM bills)",
+     "split_wrong"),
+    ("a bill deleted", "DELETE FROM bills WHERE number = (SELECT max(number) FROM bills)",
+     "open_bill_wrong"),
+    ("an open bill deleted", "DELETE FROM open_bills WHERE subscriber_account = 'B'",
+     "sequence_broken"),
+    ("a commission rule", "UPDATE commission_terms SET ppm = ppm + 1000 WHERE ppm > 0",
+     "commission_wrong"),
+    ("a surcharge rule", "UPDATE surcharge_terms SET min = min + 1000", "surcharge_wrong"),
+    ("a plan's bytes", "UPDATE split_plans SET plan = set_byte(plan, length(plan) - 1, 1)",
+     "plan_wrong"),
+    ("a plan's names", "UPDATE split_plans SET services = array_replace(services, 'waste', 'w')",
+     "plan_wrong"),
+    ("a plan's parts",
+     "UPDATE split_plan_parts SET recipient = (SELECT max(number) FROM recipients)"
+     " WHERE place = 0", "plan_wrong"),
+    ("a plan's recipients",
+     "UPDATE split_plan_recipients SET recipient = recipient % 3 + 1", "plan_wrong"),
+    ("a position", "UPDATE positions SET gross = gross + 1, net = net + 1, payable = payable + 1",
+     "position_wrong"),
+    ("a position deleted", "DELETE FROM positions WHERE settlement_batch = 1", "position_wrong"),
+    ("a carry",
+     "UPDATE positions SET carried_in = -5, payable = payable - 5 WHERE settlement_batch = 2"
+     " AND payable > 5", "carry_broken"),
+    ("a batch's count", "UPDATE settlement_batches SET payments = payments + 1",
+     "batch_count_wrong"),
+    ("a payout's amount", "UPDATE payouts SET amount = amount + 1", "payout_wrong"),
+    ("a payout deleted", "DELETE FROM payouts", "payout_wrong"),
+    ("a payout twice",
+     "ALTER TABLE payouts DROP CONSTRAINT payouts_settlement_batch_recipient_key;"
+     " INSERT INTO payouts SELECT gen_random_uuid(), settlement_batch, recipient, state, amount,"
+     " order_number + 500, order_date, name, inn, kpp, bic, account, correspondent_account,"
+     " purpose FROM payouts LIMIT 1", "duplicate_payouts"),
+    ("an approval by the closer", "UPDATE settlement_batches SET approved_by = closed_by",
+     "approval_by_closer"),
+    ("an approval withdrawn",
+     "UPDATE settlement_batches SET state = 'closed', approved_by = NULL, approved_at = NULL",
+     "payout_wrong"),
+    ("a payout file's sum",
+     "UPDATE payout_files SET content = content"
+     " || convert_to(E'\\r\\nСумма=1.00\\r\\n', 'WIN1251')", "payout_file_wrong"),
+    ("a payout file deleted", "DELETE FROM payout_files", "payout_file_wrong"),
+]  # fmt: skip
+
+
+async def free_hand(conn: asyncpg.Connection) -> None:
+    """Put triggers and check constraints out of the way, as whoever does damage would."""
+    await conn.execute("SET session_replication_role = replica")
+    checks = await conn.fetch(
+        "SELECT conrelid::regclass::text AS place, conname FROM pg_constraint"
+        " WHERE contype = 'c' AND connamespace = 'public'::regnamespace"
+    )
+    for check in checks:
+        await conn.execute(f'ALTER TABLE {check["place"]} DROP CONSTRAINT "{check["conname"]}"')
+
+
+async def test_an_untouched_day_has_no_problems(damaged: asyncpg.Connection) -> None:
+    found = await in_snapshot(damaged)
+
+    assert found["problems"] == []
+    assert (found["payments"], found["refunds"], found["payouts"]) == (7, 3, 5)
+    assert found["suspense"] == 5_000
+    assert found["amount"] == found["shares"] + 5_000 + 1_000  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("what", "damage", "check"), DAMAGE, ids=[d[0] for d in DAMAGE])
+async def test_damage_is_named(
+    damaged: asyncpg.Connection, what: str, damage: str, check: str
+) -> None:
+    await free_hand(damaged)
+    for statement in damage.split("; " if "CONSTRAINT" in damage else "\x00"):
+        await damaged.execute(statement)
+
+    found = await in_snapshot(damaged)
+
+    assert check in found["found"], f"{what}: found {found['found']}"  # type: ignore[operator]
+    problems = found["problems"]
+    assert isinstance(problems, list)
+    assert all(problem["row"] for problem in problems if problem["check"] == check)
+
+
+async def in_snapshot(conn: asyncpg.Connection) -> dict[str, object]:
+    async with conn.transaction(isolation="repeatable_read", readonly=True):
+        return await report.audit(conn)
