@@ -191,7 +191,7 @@ DAMAGE = [
      "UPDATE open_bills SET due = set_byte(due, 4, 1) WHERE subscriber_account = 'A'",
      "open_bill_wrong"),
     ("a bill as it was loaded",
-     "UPDATE bills SET due = set_byte(due, 4, 1) WHERE number = (SELECT min(number) FROM bills)",
+     "UPDATE bills SET due = set_byte(due, 3, 1) WHERE number = (SELECT min(number) FROM bills)",
      "split_wrong"),
     ("a bill deleted", "DELETE FROM bills WHERE number = (SELECT max(number) FROM bills)",
      "open_bill_wrong"),
