@@ -6,6 +6,7 @@ A whole group takes this road in one database transaction; nobody is answered be
 import asyncio
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from gateway.bills import store as bill_store
@@ -112,16 +113,20 @@ class _Group:
             self._first.setdefault((request.claim.caller, request.claim.key), position)
         self._before: dict[int, StoredClaim] = {}
         self._paid: list[tuple[str, bytes, int]] = []
-        self._accepted_at = context.clock.now()
+        self._accepted_at: datetime
 
     async def write(self, conn: Any, observe: IntakeObserver) -> None:
         """Everything of the group but its commit."""
         cut, fresh = await self._claim(conn)
         accounts = sorted({self._requests[at].subscriber_account for at in fresh})
         bills = await bill_store.lock(conn, accounts) if accounts else {}
-        await splitting_store.fetch_terms(conn, self._context.terms, cut.terms_version)
+        # Accepted when its turn came, not when it began to wait for it: so an account's moments
+        # follow its sequence, and what a bill knows `as_of` a moment is a beginning of it.
+        self._accepted_at = self._context.clock.now()
         plans = self._context.plans
         await splitting_store.fetch_plans(conn, plans, [bill.plan for bill in bills.values()])
+        # Last, with no wait before the split: a quote may bring other terms to the shelf meanwhile.
+        await splitting_store.fetch_terms(conn, self._context.terms, cut.terms_version)
         known = [at for at in fresh if self._requests[at].subscriber_account in bills]
         unknown = [at for at in fresh if self._requests[at].subscriber_account not in bills]
         started = time.perf_counter()

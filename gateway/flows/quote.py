@@ -36,14 +36,15 @@ async def quote(
         bill = (await bill_store.find(conn, [account])).get(account)
         if bill is None:
             raise Refusal("not_found", "Expected an account with an open bill")
-        await splitting_store.fetch_terms(conn, context.terms, version)
         await splitting_store.fetch_plans(conn, context.plans, [bill.plan])
+        # Last, with no wait before the split: other terms may come to the shelf meanwhile.
+        await splitting_store.fetch_terms(conn, context.terms, version)
         plan = context.plans.get(bill.plan)
         split = GroupSplit(context.plans, context.terms)
         split.add_bill(bill)
-    surcharge = context.terms.surcharge(method)
-    position = split.add_payment(account, plan, amount, is_total, surcharge, designation)
-    split.run()
+        surcharge = context.terms.surcharge(method)
+        position = split.add_payment(account, plan, amount, is_total, surcharge, designation)
+        split.run()
     allocation = split.allocation(position)
     shares, recipients = plan.amounts(allocation)
     return Quote(

@@ -44,8 +44,9 @@ async def resolve(
 async def _place(
     context: Context, conn: Any, cut: Cut, caller: Caller, row: PaymentRow, bill: OpenBill
 ) -> dict[str, object]:
-    await splitting_store.fetch_terms(conn, context.terms, cut.terms_version)
     await splitting_store.fetch_plans(conn, context.plans, [bill.plan])
+    # Last, with no wait before the split: a quote may bring other terms to the shelf meanwhile.
+    await splitting_store.fetch_terms(conn, context.terms, cut.terms_version)
     plan = context.plans.get(bill.plan)
     split = GroupSplit(context.plans, context.terms)
     split.add_bill(bill)
