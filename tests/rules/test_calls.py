@@ -19,6 +19,10 @@ SEEDED = ("gateway/demo/",)
 TASK_OWNERS: tuple[str, ...] = (
     # The committers: started by start(), awaited by drain().
     "gateway/flows/accept_payment.py",
+    # The gauges of money: cancelled and awaited when the door closes.
+    "gateway/app.py",
+    # The check of the database at the start: awaited where it is made, so that a signal cancels it.
+    "gateway/supervisor/serving.py",
 )
 TASKS = ("create_task", "ensure_future", "shield")
 
