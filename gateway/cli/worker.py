@@ -1,10 +1,12 @@
 """`kopeck worker`: one worker of `kopeck serve`, started by it and by nobody else."""
 
 import os
+from dataclasses import replace
 
 import click
 
 from gateway.cli import options
+from gateway.storage.embedded import url_of
 
 
 @click.command(hidden=True)
@@ -16,10 +18,6 @@ def worker(slot: int, parent: int) -> int:
     if os.getppid() != parent:
         # The supervisor died before the kernel was asked to end us with it.
         return 0
-    # Before the application, which declares its metrics when it is imported or made.
-    from gateway import telemetry
-
-    telemetry.use_slot(slot)
     from gateway import app
 
-    return app.run_worker(settings, slot)
+    return app.run_worker(replace(settings, database_url=url_of(settings)), slot)

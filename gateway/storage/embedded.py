@@ -257,7 +257,7 @@ class EmbeddedPostgres:
         log = self._data / "postgres.log"
         if log.exists() and log.stat().st_size > _LOG_BYTES_MAX:
             log.replace(log.with_suffix(".log.1"))
-        return open(log, "ab")
+        return open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600))
 
     def _last_complaint(self) -> str:
         lines = (self._data / "postgres.log").read_text(errors="replace").splitlines()

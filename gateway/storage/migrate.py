@@ -87,7 +87,9 @@ async def migrate(
             await _apply(conn, migration)
         return [f"{migration.number:04}_{migration.name}" for migration in fresh]
     finally:
-        await conn.fetchval("SELECT pg_advisory_unlock($1)", LOCK)
+        # A lost connection has freed the lock, and its own failure must not be hidden.
+        if not conn.is_closed():
+            await conn.fetchval("SELECT pg_advisory_unlock($1)", LOCK)
 
 
 async def current(conn: asyncpg.Connection, directory: Path = MIGRATIONS) -> bool:

@@ -7,6 +7,7 @@ its owner or mode.
 
 import os
 import pwd
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,8 @@ def command_prefix(user: ServerUser, needed: Iterable[Path]) -> list[str]:
     more: to pass through directories. `no_setuid_fixup` keeps that capability in access(2) too, by
     which PostgreSQL looks at its own binaries.
     """
+    if shutil.which("setpriv") is None:
+        raise StartRefused("Expected setpriv of util-linux on the PATH, was not there")
     words = ["setpriv", "--pdeathsig", "INT"]
     if user.switch:
         words += ["--reuid", str(user.uid), "--regid", str(user.gid), "--clear-groups"]

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 
 _BACKOFF_MIN_S = 0.1
-_BACKOFF_MAX_S = 5.0
+_BACKOFF_MAX_S = 2.0
 # Whoever ran for so long has started well, and its next end is a new misfortune.
-_STEADY_S = 10.0
+_STEADY_S = 1.0
 
 
 class Child:

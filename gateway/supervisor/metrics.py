@@ -32,13 +32,15 @@ class Restarts:
 
     def __init__(self) -> None:
         use_slot(_SUPERVISOR_SLOT)
-        self._counter = Counter(
+        counter = Counter(
             "kopeck_restarts_total",
             "Processes that ended by themselves and were started again.",
             ["process"],
             registry=None,
         )
+        # Made now, so that an alert sees 0 before the first restart.
+        self._counters = {process: counter.labels(process) for process in ("worker", "postgres")}
 
     def count(self, process: str) -> None:
         """`process` is `worker` or `postgres`."""
-        self._counter.labels(process).inc()
+        self._counters[process].inc()

@@ -87,16 +87,31 @@ def serve(settings: Settings, worker: Sequence[str] = WORKER) -> int:
             if settings.database_url is None:
                 server = stack.enter_context(data_directory.serving(settings.data))
             metrics.fresh_directory(_metrics_directory(settings, stack))
-            asyncio.run(_prepare(url_of(settings)))
             signals.interrupt = False
+            asyncio.run(_prepare(url_of(settings), signals))
         except _Stopped:
             return 0
         settings = replace(settings, port=held.getsockname()[1])
         return _Supervisor(settings, held, server, worker, signals).run()
 
 
-async def _prepare(url: str) -> None:
-    """A database that keeps what it has answered, and the schema of this code."""
+async def _prepare(url: str, signals: _Signals) -> None:
+    """A database that keeps what it has answered, and the schema of this code.
+
+    A signal cancels this rather than raising in the middle of somebody's await.
+    """
+    work = asyncio.ensure_future(_check_and_migrate(url))
+    loop = asyncio.get_running_loop()
+    loop.add_reader(signals.awake, work.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise _Stopped from None
+    finally:
+        loop.remove_reader(signals.awake)
+
+
+async def _check_and_migrate(url: str) -> None:
     conn = await postgres.connect(url, "serve")
     try:
         await postgres.assert_durable(conn)

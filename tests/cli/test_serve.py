@@ -131,6 +131,18 @@ def test_sigterm_lets_workers_finish_and_stops_everything(gateway: Gateway) -> N
     assert gateway.lines() == ""
 
 
+@pytest.mark.parametrize("reached", ["lock", "postgres.new", "postgres/postmaster.pid", "metrics"])
+def test_sigterm_during_the_start_leaves_nothing_and_is_no_failure(
+    tmp_path: Path, reached: str
+) -> None:
+    words = [sys.executable, "-c", SERVE, "serve", "--port", "0", "--data", str(tmp_path)]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        wait_for(lambda: (tmp_path / reached).exists())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    wait_for(lambda: not postmaster.processes_in(tmp_path / "postgres"))
+
+
 def _has_connection(port: int) -> bool:
     wanted = f":{port:04X}"
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
@@ -145,7 +157,7 @@ def test_a_killed_worker_is_started_again_in_its_slot(gateway: Gateway) -> None:
     gateway.process.send_signal(signal.SIGTERM)
     assert gateway.process.wait(30) == 0
     assert gateway.lines() == "kopeck: worker 1 ended with SIGKILL; again in 0.1 s\n"
-    assert restarts(gateway.data) == {"worker": 1.0}
+    assert restarts(gateway.data) == {"worker": 1.0, "postgres": 0.0}
 
 
 def restarts(data: Path) -> dict[str, float]:
