@@ -72,7 +72,7 @@ check: setup ## what can be known without running: style, types, stubs, layers, 
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/stubtest --concise --allowlist tests/rules/stubtest_allowlist.txt splitcore._kernel
+	$(BIN)/stubtest --concise splitcore._kernel
 	PATH="$(BIN):$$PATH" cython-lint $(filter %.pyx %.pxd %.pxi,$(KERNEL))
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/rules
