@@ -37,6 +37,7 @@ LINGER_S = 2.0
 HEAD_LINE_BYTES_MAX = 8_190
 HEAD_LINES_MAX = 64
 GAUGES_EVERY_S = 5.0
+GAUGES_SHARE = 20
 GAUGES_SLOT = 0
 # A payment makes no cycles; the collector's usual pace would only stop everyone for nothing.
 GC_THRESHOLDS = (100_000, 50, 50)
@@ -45,7 +46,7 @@ GC_THRESHOLDS = (100_000, 50, 50)
 def run_worker(settings: Settings, slot: int) -> int:
     """Serves until SIGTERM or SIGINT, then finishes what was begun; the exit code.
 
-    `settings.database_url` names the database. Raises StartRefused where this cannot start.
+    Raises StartRefused where this cannot start.
     """
     refuse_unsafe_interpreter()
     use_slot(slot)
@@ -71,11 +72,9 @@ async def _serve(settings: Settings, slot: int) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if settings.database_url is None:
-        raise StartRefused("Expected database_url in a worker's settings, was none")
     telemetry = Telemetry(__version__, BACKEND)
     async with (
-        open_context(settings, settings.database_url) as context,
+        open_context(settings) as context,
         running(context, telemetry, slot) as server,
     ):
         gc.collect()
@@ -88,9 +87,9 @@ async def _serve(settings: Settings, slot: int) -> int:
 
 @asynccontextmanager
 async def open_context(
-    settings: Settings, url: str, clock: Clock | None = None
+    settings: Settings, url: str | None = None, clock: Clock | None = None
 ) -> AsyncIterator[Context]:
-    """The flows' context on a pool of its own."""
+    """The flows' context on a pool of its own; without a URL on the database of the settings."""
     pool = await postgres.open_pool(settings, url)
     try:
         yield Context(pool, clock or SystemClock(), settings, PlanShelf(), TermsShelf())
@@ -156,11 +155,16 @@ async def listen(runner: web.ServerRunner, host: str, port: int) -> None:
 
 
 async def _count_money(context: Context, telemetry: Telemetry) -> None:
-    """Keeps the money gauges fresh; a database that is away leaves them as they were."""
+    """Keeps the money gauges fresh; a database that is away leaves them as they were.
+
+    A long day's rows take long to add up: the pause grows with that, so that watching stays cheap.
+    """
+    loop = asyncio.get_running_loop()
     while True:
+        started = loop.time()
         try:
             async with context.connection() as conn:
                 telemetry.money(await gauges.money(conn))
         except Exception as failure:
             log_bug(failure, "the money gauges")
-        await asyncio.sleep(GAUGES_EVERY_S)
+        await asyncio.sleep(max(GAUGES_EVERY_S, GAUGES_SHARE * (loop.time() - started)))

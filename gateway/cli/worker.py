@@ -1,12 +1,10 @@
 """`kopeck worker`: one worker of `kopeck serve`, started by it and by nobody else."""
 
 import os
-from dataclasses import replace
 
 import click
 
 from gateway.cli import options
-from gateway.storage.embedded import url_of
 
 
 @click.command(hidden=True)
@@ -20,4 +18,4 @@ def worker(slot: int, parent: int) -> int:
         return 0
     from gateway import app
 
-    return app.run_worker(replace(settings, database_url=url_of(settings)), slot)
+    return app.run_worker(settings, slot)

@@ -29,7 +29,8 @@ BEGIN
         END LOOP;
     ELSE
         FOR at IN 2 .. length(packed) - 7 BY 8 LOOP
-            total := total + ('x' || encode(substring(packed FROM at FOR 8), 'hex'))::bit(64)::bigint;
+            total := total
+                + ('x' || encode(substring(packed FROM at FOR 8), 'hex'))::bit(64)::bigint;
         END LOOP;
     END IF;
     RETURN total;
