@@ -1,0 +1,86 @@
+"""What follows some payments: money in suspense finds its owner, and money goes back."""
+
+from gateway.demo.books import require, require_equal, sum_of
+from gateway.demo.paying import Taken
+from gateway.demo.roubles import roubles
+from gateway.demo.stage import Stage
+
+# Every so many refunds one gives the whole payment back, in two steps.
+_WHOLE_EVERY = 4
+
+
+async def place_suspense(stage: Stage, taken: list[Taken]) -> None:
+    """Takes cash for an account that nobody has; the operator finds whose it was."""
+    stage.show.chapter("Suspense: money whose account nobody knows")
+    bank, right = stage.banks[1], stage.region.bills[2].subscriber_account
+    wrong = right[:-2] + right[-1] + right[-2] + "0"
+    planned = stage.payers.mistyped(wrong)
+    answer = (await bank.post("/v1/payments", planned.body, planned.key)).json
+    stage.books.take(answer)
+    require_equal(f"the state of {answer['id']}", answer["state"], "suspense")
+    stage.show.say(
+        f"Cash for account {wrong}, which does not exist: 201 {answer['id']},"
+        f" {roubles(answer['amount'])} held whole, nobody's."
+    )
+    path = f"/v1/payments/{answer['id']}"
+    key = f"{stage.run}-resolve"
+    await stage.operator.post(f"{path}/resolve", {"subscriber_account": right}, key, expect=200)
+    placed = (await bank.get(path)).json
+    require_equal("the state of a resolved payment", placed["state"], "accepted")
+    stage.books.resolve(placed)
+    stage.show.holds(
+        f"The operator finds that {right} was meant: {roubles(placed['amount'])} split onto its"
+        f" bill in {len(placed['shares'])} shares."
+    )
+    held = [one for one in taken if one.answer["state"] == "suspense"]
+    require(len(held) >= 2, f"Expected codes of strangers in suspense, was {len(held)}")
+    path = f"/v1/payments/{held[0].answer['id']}/refunds"
+    body = {"amount": held[0].answer["amount"]}
+    back = await held[0].caller.post(path, body, f"{stage.run}-refund-held")
+    stage.books.refund(back.json)
+    stage.show.holds(
+        f"{len(held)} payments by published codes belong to no account here; one goes back to its"
+        f" payer, {roubles(stage.books.suspense)} stay in suspense and are never lost."
+    )
+
+
+async def refund(stage: Stage, taken: list[Taken]) -> None:
+    """Refunds some payments in part, some whole in two steps, and one more than there is."""
+    stage.show.chapter("Refunds: shares given back, never split anew")
+    split = [one for one in taken if one.answer["state"] == "accepted"]
+    step = max(1, len(split) // stage.size.refunds)
+    chosen = split[::step][: stage.size.refunds]
+    for number, one in enumerate(chosen):
+        await _refund(stage, one, number)
+    last = chosen[0]
+    path = f"/v1/payments/{last.answer['id']}/refunds"
+    body = {"amount": last.answer["amount"]}
+    refused = await last.caller.post(path, body, f"{stage.run}-refund-more", expect=422)
+    require_equal("the code of a refund too large", refused.code, "refund_exceeds_payment")
+    stage.show.holds(
+        f"{stage.books.refunds} refunds, {roubles(stage.books.refunded)}; one of more than was left"
+        " is refused: refund_exceeds_payment."
+    )
+
+
+async def _refund(stage: Stage, one: Taken, number: int) -> None:
+    payment = one.answer
+    path = f"/v1/payments/{payment['id']}/refunds"
+    first = max(1, payment["amount"] // 3)
+    steps = [first]
+    if number % _WHOLE_EVERY == _WHOLE_EVERY - 1 and payment["amount"] > first:
+        steps.append(payment["amount"] - first)
+    for place, amount in enumerate(steps):
+        key = f"{stage.run}-refund-{number}-{place}"
+        answer = (await one.caller.post(path, {"amount": amount}, key)).json
+        require_equal("a refund's shares to add up to", sum_of(answer["shares"], "amount"), amount)
+        stage.books.refund(answer)
+        if number == place == 0:
+            rows = [[s["service"], s["recipient"], s["amount"]] for s in answer["shares"]]
+            stage.show.say(
+                f"A third of {payment['id']}, {roubles(amount)} of {roubles(payment['amount'])}:"
+            )
+            stage.show.table(["charge", "given back by", "amount>"], rows, ["refund", None, amount])
+    state = (await one.caller.get(f"/v1/payments/{payment['id']}")).json["state"]
+    expected = "refunded" if len(steps) > 1 else "partially_refunded"
+    require_equal(f"the state of {payment['id']}", state, expected)
