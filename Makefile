@@ -86,10 +86,6 @@ format: setup ## rewrite the Python files in the house format
 bench: setup ## nanoseconds a split, payments a second over HTTP and in bulk
 	$(BIN)/python -m loadtests.bench
 
-.PHONY: load
-load: setup ## the canonical workload: durable payments a second and their p99
-	$(BIN)/python -m loadtests.run
-
 .PHONY: soak
 soak: setup ## kill -9 under load, ROUNDS=200 times each
 	KOPECK_TEST_ROUNDS=$(ROUNDS) $(BIN)/pytest --timeout 0 tests/faults

@@ -31,6 +31,8 @@ DOORS_INSTEAD = dict.fromkeys(("service", "common", "core", "base"), NOUN)
 ALLOWED = {
     ("gateway/", "data"): "the directory behind the option --data",
     ("loadtests/", "data"): "a method of asyncio.Protocol that is overridden",
+    ("loadtests/machine.py", "processor"): "the machine's own",
+    ("loadtests/machine.py", "user"): "the kernel's word for time spent outside of it",
     ("gateway/config.py", "transaction"): "PostgreSQL's own name of a setting",
     ("gateway/telemetry.py", "registry"): "Prometheus' own word for its set of metrics",
     ("gateway/api/", "handler"): "aiohttp's own word for what a middleware wraps",

@@ -55,6 +55,16 @@ def untrue(source: Source) -> Iterator[str]:
             yield f"no file: {link}"
 
 
+def not_there(source: Source) -> Iterator[str]:
+    """Modules and test folders that a make target starts and that do not exist."""
+    for name in re.findall(r"python -m (loadtests[\w.]*)", source.text):
+        if not (ROOT / name.replace(".", "/")).with_suffix(".py").exists():
+            yield f"no module: {name}"
+    for folder in re.findall(r"\btests/[\w/]+", source.text):
+        if not any((ROOT / folder).glob("test_*.py")):
+            yield f"no tests: {folder}"
+
+
 def pages() -> list[Source]:
     names = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "splitcore/README.md")
     found = [ROOT / name for name in names if (ROOT / name).exists()]
@@ -70,6 +80,16 @@ def test_readme_shows_the_first_two_commands() -> None:
 
 def test_what_the_pages_tell_is_true() -> None:
     expect_none(untrue, pages())
+
+
+def test_what_make_starts_is_there() -> None:
+    makefile = Source("Makefile", (ROOT / "Makefile").read_text())
+    expect_none(not_there, [makefile])
+    bad = "fly:\n\tpython -m loadtests.wings\n\tpytest tests/feathers\n"
+    assert list(not_there(sample(bad))) == [
+        "no module: loadtests.wings",
+        "no tests: tests/feathers",
+    ]
 
 
 def test_rule_of_pages_can_fail() -> None:
