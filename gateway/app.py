@@ -36,7 +36,7 @@ BACKLOG = 1024
 LINGER_S = 2.0
 HEAD_LINE_BYTES_MAX = 8_190
 HEAD_LINES_MAX = 64
-GAUGES_EVERY_S = 5.0
+GAUGES_EVERY_S = 15.0
 GAUGES_SHARE = 20
 GAUGES_SLOT = 0
 # A payment makes no cycles; the collector's usual pace would only stop everyone for nothing.

@@ -32,8 +32,8 @@ PAYOUT_STATES: Final = ("approved",)
 
 _PAYMENT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SPLIT_BUCKETS: Final = (
-    *(n * 1e-9 for n in (50, 100, 200, 300, 500, 750)),
-    *(n * 1e-6 for n in (1, 1.5, 2, 3, 5, 10, 25, 50, 100, 1000)),
+    *(n / 1e9 for n in (50, 100, 200, 300, 500, 750)),
+    *(n / 1e6 for n in (1, 1.5, 2, 3, 5, 10, 25, 50, 100, 1000)),
 )
 _GROUP_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 _COMMIT_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5)
@@ -59,7 +59,8 @@ def use_slot(slot: int) -> None:
     go backwards and the number of files does not grow.
     """
     if MULTIPROCESS_DIRECTORY in os.environ:
-        values.ValueClass = values.MultiProcessValue(process_identifier=lambda: slot)  # type: ignore[no-untyped-call]
+        in_files = values.MultiProcessValue
+        values.ValueClass = in_files(lambda: slot)  # type: ignore[no-untyped-call]
 
 
 class Telemetry:

@@ -117,7 +117,7 @@ async def _document_bills(pieces: AsyncIterator[bytes], size_max: int) -> list[m
     except (ValueError, RecursionError):
         raise Refusal("malformed", 'Expected {"bills": [bill, …]} or a bill a line') from None
     if content.count(b'"bills"') > 1:
-        strict_json.check_text(content)
+        strict_json.check_text(bytes(content))
     return bills
 
 

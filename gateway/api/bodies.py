@@ -11,6 +11,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.domain.bill import Bill
 
+CURRENCY = "RUB"
+
 Kopecks = Annotated[int, Meta(description="Whole kopecks, a JSON integer")]
 Account = Annotated[str, Meta(description="1..30 of A-Z a-z 0-9 - . _ /", examples=["220012345"])]
 Method = Annotated[
@@ -38,7 +40,7 @@ class PaymentBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_onl
     subscriber_account: Account | None = None
     amount: Kopecks | UnsetType = UNSET
     total: Kopecks | UnsetType = UNSET
-    currency: Annotated[str, Meta(description="Always RUB")] = "RUB"
+    currency: Annotated[str, Meta(description="Always RUB")] = CURRENCY
     paid_at: Moment | None = None
     designation: Designation | None = None
     reference: Annotated[str, Meta(description="The caller's own number, 1..128 characters")] | (
@@ -61,7 +63,7 @@ class QuoteBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=
     method: Annotated[dict[str, Any], Meta(examples=[{"type": "card"}])]
     amount: Kopecks | UnsetType = UNSET
     total: Kopecks | UnsetType = UNSET
-    currency: Annotated[str, Meta(description="Always RUB")] = "RUB"
+    currency: Annotated[str, Meta(description="Always RUB")] = CURRENCY
     designation: Designation | None = None
 
 

@@ -5,7 +5,7 @@ Pure: no I/O and no look at what is stored. Refusals name fields, never values.
 
 import re
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from hashlib import blake2b
 from typing import Final
 from uuid import UUID
@@ -24,7 +24,6 @@ from splitcore import AMOUNT_MAX, FeeRule
 
 FINGERPRINT_SIZE: Final = 16
 REFERENCE_LENGTH_MAX: Final = 128
-CURRENCY: Final = "RUB"
 # What a quote can be asked for; a wallet's or SBP's payments come with their own surcharges.
 QUOTED_METHODS: Final = frozenset({"card", "mir", "cash", "qr"})
 METHOD_NUMBERS: Final = {name: number for number, name in enumerate(METHODS)}
@@ -92,6 +91,8 @@ def bulk_payment(line: bytes, caller: int) -> PaymentRequest:
 def payment_request(body: bodies.PaymentBody, key: str, caller: int) -> PaymentRequest:
     """The request a body stands for, with a new id for what may become of it."""
     check_currency(body.currency)
+    # msgspec leaves a default out only where it is the same object; said or not is one request.
+    body.currency = bodies.CURRENCY
     amount, is_total = amount_or_total(body.amount, body.total)
     reference = body.reference
     if reference is not None:
@@ -116,7 +117,8 @@ def payment_request(body: bodies.PaymentBody, key: str, caller: int) -> PaymentR
         facts=msgspec.json.encode(method.facts),
         designation=designation(body.designation) if body.designation else (),
         reference=reference,
-        paid_at=body.paid_at,
+        # The journal keeps moments, not offsets, and a replay must show what the first answer did.
+        paid_at=None if body.paid_at is None else body.paid_at.astimezone(UTC),
     )
 
 
@@ -151,8 +153,8 @@ def check_amount(kopecks: int) -> None:
 
 def check_currency(currency: str) -> None:
     """Refusal malformed for anything but roubles."""
-    if currency != CURRENCY:
-        raise Refusal("malformed", f"Expected currency {CURRENCY}")
+    if currency != bodies.CURRENCY:
+        raise Refusal("malformed", f"Expected currency {bodies.CURRENCY}")
 
 
 def check_year(moment: datetime, name: str) -> None:

@@ -1,6 +1,6 @@
 """How many requests a second each caller may send; off unless set.
 
-With Redis all workers and replicas share one count, leased in portions so that few requests wait
+With Redis all workers and replicas share one count, leased in small parts so that few requests wait
 for a round trip. Without it, or while it is away, each worker keeps its own part of the limit:
 a limit guards us from load, so its store must not be able to stop payments.
 """
@@ -40,7 +40,7 @@ class RateLimit:
         self.enabled = per_second > 0
         self._per_second = per_second
         self._own_part = max(1, per_second // workers)
-        self._portion = max(1, per_second // LEASES_A_SECOND)
+        self._lease_size = max(1, per_second // LEASES_A_SECOND)
         self._clock = clock
         self._leases: dict[int, _Lease] = {}
         self._away_until = 0.0
@@ -79,13 +79,13 @@ class RateLimit:
         key = f"kopeck:rate:{caller}:{second}"
         try:
             async with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.incrby(key, self._portion)
+                pipeline.incrby(key, self._lease_size)
                 pipeline.pexpire(key, _KEY_MS)
                 taken, _ = await pipeline.execute()
         except (RedisError, OSError, TimeoutError):
             self._away_until = asyncio.get_running_loop().time() + AWAY_S
             return self._own_part
-        return max(0, min(self._portion, self._per_second - (int(taken) - self._portion)))
+        return max(0, min(self._lease_size, self._per_second - (int(taken) - self._lease_size)))
 
     def _is_away(self) -> bool:
         return asyncio.get_running_loop().time() < self._away_until

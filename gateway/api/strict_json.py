@@ -20,7 +20,7 @@ _EXPECTED: Final = re.compile(r"Expected `([a-z| ]{1,60})`[^$]*got `([a-z]{1,20}
 _MISSING: Final = re.compile(r"Object missing required field `([a-z_]{1,40})`", re.ASCII)
 
 
-def decode(decoder: msgspec.json.Decoder[Body], content: bytes | bytearray) -> Body:
+def decode(decoder: msgspec.json.Decoder[Body], content: bytes) -> Body:
     """The body as its type; Refusal malformed for anything else."""
     try:
         body = decoder.decode(content)
@@ -32,7 +32,7 @@ def decode(decoder: msgspec.json.Decoder[Body], content: bytes | bytearray) -> B
     return body
 
 
-def check_text(content: bytes | bytearray) -> None:
+def check_text(content: bytes) -> None:
     """Refuses duplicate keys, NUL and deep nesting in what already parses as JSON.
 
     A document without escapes whose strings all differ has no key twice; nearly every payment is
@@ -45,7 +45,7 @@ def check_text(content: bytes | bytearray) -> None:
         _check_depth(json.loads(content))
 
 
-def _check_slowly(content: bytes | bytearray) -> None:
+def _check_slowly(content: bytes) -> None:
     try:
         value = json.loads(content, object_pairs_hook=_without_duplicates)
     except RecursionError:

@@ -32,7 +32,7 @@ _SPLIT_CODES: Final = (
 
 def routes() -> list[Route]:
     """The whole table."""
-    return [*_payments(), *_bills(), *_terms(), *_settlement(), *_probes()]
+    return [*_payments(), *_afterwards(), *_bills(), *_terms(), *_settlement(), *_probes()]
 
 
 def _payments() -> list[Route]:
@@ -91,6 +91,11 @@ def _payments() -> list[Route]:
             answers={200: answers.PaymentShown},
             codes=("not_found",),
         ),
+    ]
+
+
+def _afterwards() -> list[Route]:
+    return [
         Route(
             method="POST",
             path="/v1/payments/{id}/refunds",

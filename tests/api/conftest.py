@@ -132,7 +132,7 @@ async def served(url: str, **changes: Any) -> AsyncIterator[Gateway]:
 async def _add_callers(gateway: Gateway) -> None:
     conn = await asyncpg.connect(gateway.database_url)
     try:
-        callers = [(role, role, None) for role in ROLES]
+        callers: list[tuple[str, str, str | None]] = [(role, role, None) for role in ROLES]
         callers += [("acquirer2", "acquirer", None), ("operator2", "operator", None)]
         callers += [(f"recipient:{id_}", "recipient", id_) for id_ in ("heat", "waste")]
         for name, role, recipient in callers:
