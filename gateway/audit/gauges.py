@@ -7,33 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-_MONEY = """
-    SELECT coalesce(sum(credit_kopecks - debit_kopecks), 0)::bigint AS imbalance FROM ledger
-    WHERE settlement_batch = (SELECT settlement_batch FROM cut)
-"""
-_SUSPENSE = """
-    SELECT (SELECT coalesce(sum(amount), 0) FROM payments WHERE bill IS NULL)
-         - (SELECT coalesce(sum(amount), 0) FROM resolutions)
-         - (SELECT coalesce(sum(amount), 0) FROM refunds WHERE shares IS NULL) AS suspense
-"""
-_UNSETTLED = """
-    SELECT r.kind, sum(u.kopecks)::bigint AS kopecks
-    FROM (SELECT recipient, amount_kopecks AS kopecks FROM shares
-          WHERE settlement_batch >= (SELECT min(number) FROM (
-                SELECT settlement_batch AS number FROM cut
-                UNION ALL SELECT number FROM settlement_batches WHERE state = 'cut') AS o)
-          UNION ALL
-          SELECT recipient, -commission_kopecks FROM commissions
-          WHERE settlement_batch >= (SELECT min(number) FROM (
-                SELECT settlement_batch AS number FROM cut
-                UNION ALL SELECT number FROM settlement_batches WHERE state = 'cut') AS o)
-          UNION ALL
-          SELECT p.recipient, p.payable FROM positions AS p
-          JOIN settlement_batches AS b ON b.number = p.settlement_batch
-          WHERE b.state = 'closed') AS u
-    JOIN recipients AS r ON r.number = u.recipient GROUP BY r.kind
-"""
-_PAYOUTS = "SELECT state, count(*) AS payouts FROM payouts GROUP BY state"
+from gateway.audit import store
 
 
 class MoneyGauges(Struct, frozen=True):
@@ -47,11 +21,9 @@ class MoneyGauges(Struct, frozen=True):
 
 async def money(conn: Any) -> MoneyGauges:
     """The gauges as of now."""
-    unsettled = await conn.fetch(_UNSETTLED)
-    payouts = await conn.fetch(_PAYOUTS)
     return MoneyGauges(
-        imbalance=await conn.fetchval(_MONEY),
-        suspense=int(await conn.fetchval(_SUSPENSE)),
-        unsettled={row["kind"]: row["kopecks"] for row in unsettled},
-        payouts={row["state"]: row["payouts"] for row in payouts},
+        imbalance=await store.open_imbalance(conn),
+        suspense=await store.suspense(conn),
+        unsettled=await store.unsettled(conn),
+        payouts=await store.payouts_by_state(conn),
     )

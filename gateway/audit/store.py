@@ -217,6 +217,55 @@ _FILES = """
     LEFT JOIN payout_files AS f ON f.settlement_batch = b.number AND f.format = '1c'
 """
 
+_OPEN_IMBALANCE = """
+    SELECT coalesce(sum(credit_kopecks - debit_kopecks), 0)::bigint AS imbalance FROM ledger
+    WHERE settlement_batch = (SELECT settlement_batch FROM cut)
+"""
+_SUSPENSE = """
+    SELECT (SELECT coalesce(sum(amount), 0) FROM payments WHERE bill IS NULL)
+         - (SELECT coalesce(sum(amount), 0) FROM resolutions)
+         - (SELECT coalesce(sum(amount), 0) FROM refunds WHERE shares IS NULL) AS suspense
+"""
+_UNSETTLED = """
+    SELECT r.kind, sum(u.kopecks)::bigint AS kopecks
+    FROM (SELECT recipient, amount_kopecks AS kopecks FROM shares
+          WHERE settlement_batch >= (SELECT min(number) FROM (
+                SELECT settlement_batch AS number FROM cut
+                UNION ALL SELECT number FROM settlement_batches WHERE state = 'cut') AS o)
+          UNION ALL
+          SELECT recipient, -commission_kopecks FROM commissions
+          WHERE settlement_batch >= (SELECT min(number) FROM (
+                SELECT settlement_batch AS number FROM cut
+                UNION ALL SELECT number FROM settlement_batches WHERE state = 'cut') AS o)
+          UNION ALL
+          SELECT p.recipient, p.payable FROM positions AS p
+          JOIN settlement_batches AS b ON b.number = p.settlement_batch
+          WHERE b.state = 'closed') AS u
+    JOIN recipients AS r ON r.number = u.recipient GROUP BY r.kind
+"""
+_PAYOUTS = "SELECT state, count(*) AS payouts FROM payouts GROUP BY state"
+
+
+async def open_imbalance(conn: Any) -> int:
+    """Kopecks that the ledger of the open batch is out of balance by."""
+    imbalance: int = await conn.fetchval(_OPEN_IMBALANCE)
+    return imbalance
+
+
+async def suspense(conn: Any) -> int:
+    """Kopecks held in suspense."""
+    return int(await conn.fetchval(_SUSPENSE))
+
+
+async def unsettled(conn: Any) -> dict[str, int]:
+    """Kopecks owed to recipients by kind: in open, uncounted and closed batches."""
+    return {row["kind"]: row["kopecks"] for row in await conn.fetch(_UNSETTLED)}
+
+
+async def payouts_by_state(conn: Any) -> dict[str, int]:
+    """How many payouts there are in each state."""
+    return {row["state"]: row["payouts"] for row in await conn.fetch(_PAYOUTS)}
+
 
 async def totals(conn: Any) -> dict[str, int]:
     """Counts and sums (kopecks) of everything stored."""

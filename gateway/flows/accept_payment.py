@@ -18,10 +18,10 @@ from gateway.flows.context import Context
 from gateway.flows.patience import PAUSE_S
 from gateway.flows.show_payment import shown_payments
 from gateway.journal import store as journal_store
+from gateway.journal.db_transaction import moving_money
 from gateway.journal.group_commit import Accumulator, Committer, commit_apart
 from gateway.journal.idempotency import StoredClaim, check_same
 from gateway.journal.rows import Cut
-from gateway.journal.transaction import moving_money
 from gateway.splitting import store as splitting_store
 from gateway.splitting.split import GroupSplit
 from gateway.storage.postgres import to_be_found_out

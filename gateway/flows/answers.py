@@ -11,9 +11,9 @@ from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.flows.context import Answer, Context
 from gateway.flows.patience import patiently
 from gateway.journal import store as journal_store
+from gateway.journal.db_transaction import moving_money
 from gateway.journal.idempotency import check_same
 from gateway.journal.rows import Cut
-from gateway.journal.transaction import moving_money
 
 Act = Callable[[Any, Cut], Awaitable[dict[str, object]]]
 

@@ -23,9 +23,9 @@ from gateway.flows.context import Answer, Context
 from gateway.flows.patience import patiently
 from gateway.flows.payout_files import prepare_payouts
 from gateway.journal import store as journal_store
+from gateway.journal.db_transaction import counting, cutting
 from gateway.journal.idempotency import StoredClaim, check_same
 from gateway.journal.rows import Cut
-from gateway.journal.transaction import counting, cutting
 from gateway.settlement import store as settlement_store
 from gateway.settlement.store import BatchRow, PositionRow
 

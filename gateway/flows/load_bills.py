@@ -11,14 +11,14 @@ from typing import Any
 import orjson
 
 from gateway.bills import store as bill_store
-from gateway.domain.paid import carried
 from gateway.bills.store import NO_BILL, BillRow
 from gateway.domain.bill import Bill, OpenBill, check_bill, overpayment_policy
+from gateway.domain.paid import carried
 from gateway.domain.party import Caller
 from gateway.domain.refusals import Refusal
 from gateway.flows.context import Context
 from gateway.flows.patience import patiently
-from gateway.journal.transaction import writing
+from gateway.journal.db_transaction import writing
 from gateway.parties import store as party_store
 from gateway.splitting import store as splitting_store
 from gateway.splitting.plans import Draft

@@ -3,8 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from gateway.domain import paid as bill_paid
 from gateway.bills import store as bill_store
+from gateway.domain import paid as bill_paid
 from gateway.domain.bill import OpenBill
 from gateway.domain.ids import PAYMENT, REFUND, new_id, shown
 from gateway.domain.party import Caller

@@ -7,7 +7,7 @@ from uuid import UUID
 from gateway.domain.ids import PAYMENT, SETTLEMENT_BATCH, shown
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.flows.context import Context
-from gateway.journal.transaction import reading
+from gateway.journal.db_transaction import reading
 from gateway.parties import store as party_store
 from gateway.settlement import store as settlement_store
 from gateway.settlement.report_files import (

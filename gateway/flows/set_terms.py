@@ -5,7 +5,7 @@ from gateway.domain.refusals import Refusal
 from gateway.domain.requisites import account_key_holds, check_bic, check_inn, check_kpp
 from gateway.flows.context import Context
 from gateway.flows.patience import patiently
-from gateway.journal.transaction import cutting
+from gateway.journal.db_transaction import cutting
 from gateway.parties import store as party_store
 from gateway.splitting import store as splitting_store
 from splitcore import AMOUNT_MAX, PPM, FeeRule

@@ -19,7 +19,7 @@ _BEGIN_COUNT = f"BEGIN; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact
 
 
 @asynccontextmanager
-async def _transaction(conn: Any, begin: str) -> AsyncIterator[None]:
+async def _db_transaction(conn: Any, begin: str) -> AsyncIterator[None]:
     # An error out of COMMIT leaves the outcome unknown; it passes through as it is.
     try:
         await conn.execute(begin)
@@ -41,17 +41,17 @@ async def _roll_back(conn: Any) -> None:
 
 def moving_money(conn: Any) -> Any:
     """A transaction that adds rows to the open settlement batch."""
-    return _transaction(conn, _BEGIN_SHARED)
+    return _db_transaction(conn, _BEGIN_SHARED)
 
 
 def cutting(conn: Any) -> Any:
     """A transaction that no row of money is in flight beside: the cut, and new fee rules."""
-    return _transaction(conn, _BEGIN_ALONE)
+    return _db_transaction(conn, _BEGIN_ALONE)
 
 
 def counting(conn: Any) -> Any:
     """A transaction that counts closed batches; one at a time, payments go on meanwhile."""
-    return _transaction(conn, _BEGIN_COUNT)
+    return _db_transaction(conn, _BEGIN_COUNT)
 
 
 @asynccontextmanager
@@ -64,4 +64,4 @@ async def reading(conn: Any) -> AsyncIterator[None]:
 
 def writing(conn: Any) -> Any:
     """An ordinary transaction, for what moves no money."""
-    return _transaction(conn, "BEGIN")
+    return _db_transaction(conn, "BEGIN")
