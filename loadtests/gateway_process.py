@@ -1,0 +1,138 @@
+"""`kopeck serve` as its owner starts it, with a region in it, and stopped at the end.
+
+Settings are the product's own unless KOPECK_ variables of the environment change them.
+"""
+
+import contextlib
+import http.client
+import itertools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gateway.storage import embedded
+from loadtests import households
+
+ROOT = Path(__file__).resolve().parents[1]
+KOPECK = (sys.executable, "-m", "gateway")
+STOP_S = 60.0
+ANSWER_S = 300.0
+_LISTENING = re.compile(r"kopeck listening on http://127\.0\.0\.1:(\d+)\n")
+
+
+@dataclass
+class Gateway:
+    """A running gateway: its port, its own PostgreSQL, the secrets of an acquirer and operator."""
+
+    port: int
+    database_url: str
+    acquirer: str
+    operator: str
+    accounts: int = 0
+    _keys: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def send(self, method: str, path: str, body: Any, secret: str = "") -> Any:
+        """One request that must succeed, of the operator unless another secret is given."""
+        content = body if isinstance(body, bytes) else orjson.dumps(body)
+        kind = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_S)
+        try:
+            connection.request(
+                method,
+                path,
+                content,
+                {
+                    "Authorization": f"Bearer {secret or self.operator}",
+                    "Idempotency-Key": f"bench-{next(self._keys)}",
+                    "Content-Type": kind,
+                },
+            )
+            response = connection.getresponse()
+            answer = orjson.loads(response.read())
+            if response.status not in (200, 201):
+                raise RuntimeError(f"Expected 200 or 201 of {path}, was {answer}")
+            return answer
+        finally:
+            connection.close()
+
+    def add_recipients(self) -> None:
+        """Make known everyone whom the bills of `households` name."""
+        for body in households.recipients():
+            id_ = body.pop("id")
+            self.send("PUT", f"/v1/recipients/{id_}", body)
+
+    def load_bills(self, content: bytes, count: int) -> None:
+        """Load bills of further accounts, a JSON object a line."""
+        loaded = self.send("POST", "/v1/bills", content)
+        if loaded["accepted"] != count:
+            raise RuntimeError(f"Expected {count} bills accepted, was {loaded}")
+        self.accounts += count
+
+
+@contextlib.contextmanager
+def running_gateway(workers: int, folder: Path | None = None) -> Iterator[Gateway]:
+    """A gateway on a fresh directory below `folder`, by default the system's temporary one."""
+    data = Path(tempfile.mkdtemp(prefix="kopeck-load-", dir=folder))
+    try:
+        with _served(workers, data) as port:
+            url = embedded.running(data)
+            if url is None:
+                raise RuntimeError("Expected the gateway's PostgreSQL to run, it did not")
+            acquirer, operator = (_key(role, data) for role in ("acquirer", "operator"))
+            gateway = Gateway(port, url, acquirer, operator)
+            gateway.add_recipients()
+            yield gateway
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _served(workers: int, data: Path) -> Iterator[int]:
+    # The kernel stops the gateway should we be killed.
+    words = ["setpriv", "--pdeathsig", "TERM", "--", *KOPECK, "serve", "--port", "0"]
+    process = subprocess.Popen(
+        [*words, "--workers", str(workers), "--data", str(data)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        listening = _LISTENING.fullmatch(line)
+        if listening is None:
+            raise RuntimeError(f"Expected the gateway to listen, was {line!r}")
+        yield int(listening[1])
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def _key(role: str, data: Path) -> str:
+    words = [*KOPECK, "keys", "add", f"bench-{role}", "--role", role, "--data", str(data)]
+    done = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.strip()
+
+
+def settings_given() -> dict[str, str]:
+    """The KOPECK_ variables that change this gateway; those that may hold a secret left out."""
+    return {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if name.startswith("KOPECK_") and not name.endswith("_URL")
+    }

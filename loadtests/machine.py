@@ -1,0 +1,123 @@
+"""The machine that figures were taken on, and how much of it others used meanwhile."""
+
+import importlib.metadata
+import os
+import platform
+import statistics
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gateway import __version__
+from gateway.storage import embedded
+from splitcore import BACKEND
+
+LIBRARIES = ("aiohttp", "asyncpg", "msgspec", "orjson", "uvloop", "cython")
+_SYNCS = 200
+_SYNC_BYTES = bytes(8192)
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def described(folder: Path) -> dict[str, Any]:
+    """Processor, memory, system, versions, and the disk below `folder`."""
+    return {
+        "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "file_system": _file_system(folder),
+        "fdatasync_us": round(_sync_s(folder) * 1e6),
+        "load_average": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "postgresql": _first_line([str(embedded.binary("postgres")), "--version"]),
+        "gcc": _first_line(["gcc", "--version"]),
+        "kopeck": __version__,
+        "kernel": BACKEND,
+        **{name: importlib.metadata.version(name) for name in LIBRARIES},
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _file_system(folder: Path) -> str:
+    """The kind of the file system; on tmpfs nothing is durable, so no figure would mean much."""
+    wanted = folder.resolve()
+    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    fitting = [(len(at), kind) for at, kind in mounts if wanted.is_relative_to(at)]
+    return max(fitting)[1] if fitting else "unknown"
+
+
+def _sync_s(folder: Path) -> float:
+    """The median time of one 8 kB write made durable."""
+    path = folder / f"kopeck-sync-{os.getpid()}"
+    file = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+    try:
+        times = []
+        for _ in range(_SYNCS):
+            started = time.perf_counter()
+            os.pwrite(file, _SYNC_BYTES, 0)
+            os.fdatasync(file)
+            times.append(time.perf_counter() - started)
+        return statistics.median(times)
+    finally:
+        os.close(file)
+        path.unlink()
+
+
+def _first_line(words: list[str]) -> str:
+    try:
+        return subprocess.run(words, capture_output=True, text=True).stdout.splitlines()[0]
+    except (OSError, IndexError):
+        return "unknown"
+
+
+class Disturbance:
+    """Cores that processes other than ours used since it was made."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._busy = _busy_s()
+        self._ours = _ours_s()
+
+    def cores(self) -> float:
+        """Their mean; a process of ours that ended hides what it used, so never below 0."""
+        elapsed = time.monotonic() - self._started
+        theirs = (_busy_s() - self._busy) - (_ours_s() - self._ours)
+        return max(0.0, theirs / elapsed) if elapsed > 0 else 0.0
+
+
+def _busy_s() -> float:
+    user, nice, system, _, _, irq, softirq = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:8]
+    )
+    return (user + nice + system + irq + softirq) * _TICK_S
+
+
+def _ours_s() -> float:
+    """Processor time of this process and all below it, the ended ones counted by their parents."""
+    parents: dict[int, int] = {}
+    ticks: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(entry.name)] = int(fields[1])
+        ticks[int(entry.name)] = sum(map(int, fields[11:15]))
+    ours = {os.getpid()}
+    added = True
+    while added:
+        below = {pid for pid, parent in parents.items() if parent in ours} - ours
+        added = bool(below)
+        ours |= below
+    return sum(ticks[pid] for pid in ours if pid in ticks) * _TICK_S

@@ -1,0 +1,177 @@
+"""Plain SQL on the gateway's own PostgreSQL: what its figures are compared with.
+
+One asyncpg connection, in a schema of its own; the product's tables are only read.
+"""
+
+import asyncio
+import io
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+import asyncpg
+import uvloop
+
+from gateway.domain.ids import new_id
+from loadtests import households
+
+GROUP = 1_000
+Result = TypeVar("Result")
+
+# The payment rows alone: no split, no shares, no balance of a bill.
+_TABLES = """
+    CREATE SCHEMA IF NOT EXISTS peer;
+    DROP TABLE IF EXISTS peer.payments;
+    CREATE TABLE peer.payments (
+        id uuid NOT NULL PRIMARY KEY, caller integer NOT NULL, key text NOT NULL,
+        fingerprint bytea NOT NULL, subscriber_account text NOT NULL, amount bigint NOT NULL,
+        method smallint NOT NULL, accepted_at timestamptz NOT NULL, UNIQUE (caller, key))
+"""
+_INSERT_GROUP = """
+    INSERT INTO peer.payments
+        (id, caller, key, fingerprint, subscriber_account, amount, method, accepted_at)
+    SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bytea[], $5::text[], $6::bigint[],
+                         $7::smallint[], $8::timestamptz[])
+    ON CONFLICT (caller, key) DO NOTHING RETURNING id, key
+"""
+_INSERT_ONE = """
+    INSERT INTO peer.payments
+        (id, caller, key, fingerprint, subscriber_account, amount, method, accepted_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+_BILLS = "SELECT * FROM bills WHERE subscriber_account >= $1"
+_SIZES = """
+    SELECT c.relname, pg_total_relation_size(c.oid) AS size
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'public' AND c.relkind = 'r'
+"""
+_UNPACK = """
+    CREATE TEMPORARY TABLE batch_shares AS
+    SELECT recipient, amount_kopecks FROM shares WHERE settlement_batch =
+        (SELECT max(number) FROM settlement_batches)
+"""
+_GROUP_BY = "SELECT recipient, sum(amount_kopecks) FROM batch_shares GROUP BY recipient"
+
+PaymentValues = tuple[UUID, int, str, bytes, str, int, int, datetime]
+
+
+def payment_rows(count: int, run: str) -> list[PaymentValues]:
+    """Rows of payments as an acquirer's keys and random fingerprints make them."""
+    now = datetime.now(UTC)
+    bodies = households.payments(count, count, run)
+    return [
+        (
+            new_id(),
+            1,
+            body["idempotency_key"],
+            os.urandom(16),
+            body["subscriber_account"],
+            body["amount"],
+            0,
+            now,
+        )
+        for body in bodies
+    ]
+
+
+class Peers:
+    """The connection and its comparisons; times are in seconds."""
+
+    def __init__(self, runner: asyncio.Runner, conn: Any) -> None:
+        self._runner = runner
+        self._conn = conn
+
+    def insert_groups(self, rows: list[PaymentValues]) -> float:
+        """Rows a second: groups of a thousand, a commit each."""
+        columns = [
+            [list(column) for column in zip(*rows[at : at + GROUP], strict=True)]
+            for at in range(0, len(rows), GROUP)
+        ]
+
+        async def work() -> None:
+            for group in columns:
+                await self._conn.fetch(_INSERT_GROUP, *group)
+
+        return len(rows) / self._timed(work)
+
+    def insert_one_by_one(self, rows: list[PaymentValues]) -> list[float]:
+        """Seconds of each single-row INSERT, a commit each, in ascending order."""
+
+        async def work() -> list[float]:
+            statement = await self._conn.prepare(_INSERT_ONE)
+            times = []
+            for row in rows:
+                started = time.perf_counter()
+                await statement.fetch(*row)
+                times.append(time.perf_counter() - started)
+            return sorted(times)
+
+        return self._runner.run(work())
+
+    def copy_bills(self, first: str) -> float:
+        """Seconds to COPY the bills of accounts from `first` on into a table like theirs."""
+
+        async def work() -> float:
+            rows = io.BytesIO()
+            await self._conn.execute(
+                "DROP TABLE IF EXISTS peer.bills;"
+                " CREATE TABLE peer.bills (LIKE bills INCLUDING CONSTRAINTS INCLUDING INDEXES)"
+            )
+            await self._conn.copy_from_query(_BILLS, first, output=rows, format="binary")
+            rows.seek(0)
+            started = time.perf_counter()
+            await self._conn.copy_to_table(
+                "bills", schema_name="peer", source=rows, format="binary"
+            )
+            return time.perf_counter() - started
+
+        return self._runner.run(work())
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each table of the product, its indexes included."""
+        rows = self._runner.run(self._conn.fetch(_SIZES))
+        return {row["relname"]: row["size"] for row in rows}
+
+    def rows_of(self, table: str) -> int:
+        """How many rows a table of the product has."""
+        counts = {"payments": "SELECT count(*) FROM payments"}
+        count: int = self._runner.run(self._conn.fetchval(counts[table]))
+        return count
+
+    def unpack_last_batch(self) -> None:
+        """Unpack the shares of the batch closed last, a row each, where `group_by` finds them."""
+
+        async def work() -> None:
+            await self._conn.execute("DROP TABLE IF EXISTS batch_shares")
+            await self._conn.execute(_UNPACK)
+            await self._conn.execute("ANALYZE batch_shares")
+
+        self._runner.run(work())
+
+    def group_by(self) -> float:
+        """Seconds of one GROUP BY over the unpacked shares."""
+        return self._timed(lambda: self._conn.fetch(_GROUP_BY))
+
+    def _timed(self, work: Callable[[], Awaitable[object]]) -> float:
+        async def run() -> float:
+            started = time.perf_counter()
+            await work()
+            return time.perf_counter() - started
+
+        return self._runner.run(run())
+
+
+@contextmanager
+def peers(url: str) -> Iterator[Peers]:
+    """Peers on the database of `url`, with empty tables of their own."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        conn = runner.run(asyncpg.connect(url))
+        try:
+            runner.run(conn.execute(_TABLES))
+            yield Peers(runner, conn)
+        finally:
+            runner.run(conn.close())

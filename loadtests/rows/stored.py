@@ -1,0 +1,160 @@
+"""Bulk payments, loading bills, closing a batch, bytes a payment: each beside plain SQL."""
+
+import time
+from collections.abc import Callable
+from itertools import count as counting
+
+import orjson
+
+from loadtests import households, http_load
+from loadtests.gateway_process import Gateway
+from loadtests.machine import Disturbance
+from loadtests.measure import Turns, timed
+from loadtests.peers import Peers, payment_rows
+from loadtests.report import Figure, Goal, Row
+
+DURABLE = '"status":201'
+# Eight transfers of 128 bytes, as a ledger of fixed-size records keeps them.
+FIXED_RECORDS = 8 * 128
+SECONDS_MAX = 120.0
+
+
+class BulkLoad:
+    """NDJSON of payments, one request after another on one connection."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._runs = counting()
+
+    def per_second(self, lines: int, requests: int) -> float:
+        """Durable payments a second of `requests` requests with `lines` payments each."""
+        run = f"bulk{next(self._runs)}"
+        bodies = households.payments(self._gateway.accounts, lines * requests, run)
+        plan = http_load.Plan(
+            port=self._gateway.port,
+            connections=1,
+            seconds=SECONDS_MAX,
+            status=200,
+            token=DURABLE,
+            times=lines,
+        )
+        path, secret = "/v1/payments/bulk", self._gateway.acquirer
+        made = [
+            households.bulk_request(
+                secret, (next(bodies) for _ in range(lines)), path, f"{run}-{number}"
+            )
+            for number in range(requests)
+        ]
+        return http_load.load(plan, made).per_second * lines
+
+
+def bills_row(gateway: Gateway, peers: Peers, runs: int, count: int) -> Row:
+    """Loads `runs` × `count` bills, each load of accounts that had none."""
+    disturbance = Disturbance()
+    measured, against = [], []
+    for _ in range(runs):
+        first = gateway.accounts
+        bodies = households.bills(count, first=first)
+        content = b"".join(orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE) for body in bodies)
+        started = time.perf_counter()
+        gateway.load_bills(content, count)
+        measured.append(count / (time.perf_counter() - started))
+        against.append(count / peers.copy_bills(households.account(first)))
+    return Row(
+        name="load_bills",
+        what=f"loading {count} bills of 8 charges",
+        measured=Figure("bills/s", measured),
+        peer="COPY of the same rows",
+        against=Figure("/s", against),
+        must=Goal(0.3, "higher"),
+        aim=Goal(0.5, "higher"),
+        foreign_cores=disturbance.cores(),
+    )
+
+
+def bulk_row(
+    load: BulkLoad, peers: Peers, runs: int, lines: int, requests: int, after: Callable[[], None]
+) -> Row:
+    """Bulk requests of `lines` payments; `after` is called after each run of the gateway's."""
+    rows = [payment_rows(lines * requests, f"peer{lines}-{run}") for run in range(runs)]
+
+    def gateway() -> float:
+        per_second = load.per_second(lines, requests)
+        after()
+        return per_second
+
+    turns = Turns(runs, gateway, lambda: peers.insert_groups(rows.pop()))
+    return Row(
+        name=f"bulk_{lines}",
+        what=f"bulk, {lines} payments a request, durable",
+        measured=Figure("payments/s", turns.measured),
+        peer="INSERT … SELECT unnest … ON CONFLICT, payment rows alone, groups of 1000",
+        against=Figure("rows/s", turns.against),
+        must=Goal(0.4, "higher"),
+        aim=Goal(0.6, "higher"),
+        foreign_cores=turns.foreign_cores,
+    )
+
+
+class Closing:
+    """Closes what is open whenever it is called, and times the same sums by plain SQL."""
+
+    def __init__(self, gateway: Gateway, peers: Peers) -> None:
+        self._gateway = gateway
+        self._peers = peers
+        self._measured: list[float] = []
+        self._against: list[float] = []
+        self._payments: list[int] = []
+        self._disturbance = Disturbance()
+
+    def close(self) -> int:
+        """Close the open batch; how many payments it has."""
+        answer = self._gateway.send("POST", "/v1/settlement-batches", {})
+        payments: int = answer["payments"]
+        return payments
+
+    def __call__(self) -> None:
+        seconds = timed(lambda: self._payments.append(self.close()))
+        self._measured.append(seconds * 1000)
+        self._peers.unpack_last_batch()
+        self._against.append(self._peers.group_by() * 1000)
+
+    def row(self) -> Row:
+        """All closings so far."""
+        payments = self._payments[-1]
+        return Row(
+            name="close",
+            what=f"close and positions of {payments} payments ({8 * payments} shares)",
+            measured=Figure("ms", self._measured),
+            peer="one GROUP BY over the same shares, unpacked before",
+            against=Figure("ms", self._against),
+            must=Goal(2, "lower"),
+            aim=Goal(1.2, "lower"),
+            foreign_cores=self._disturbance.cores(),
+        )
+
+
+class Disk:
+    """Bytes that payments add, from when it is made."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+        self._sizes = peers.sizes()
+        self._payments = peers.rows_of("payments")
+
+    def row(self) -> Row:
+        """What every payment since then has added, in all tables and indexes."""
+        payments = self._peers.rows_of("payments") - self._payments
+        sizes = self._peers.sizes()
+        grown = {name: (size - self._sizes.get(name, 0)) / payments for name, size in sizes.items()}
+        most = sorted(grown, key=lambda name: -grown[name])[:3]
+        return Row(
+            name="disk",
+            what="disk a payment with 8 shares, all tables and indexes",
+            measured=Figure("bytes", [sum(grown.values())]),
+            peer="8 records of 128 bytes",
+            against=Figure("bytes", [float(FIXED_RECORDS)]),
+            must=Goal(1, "lower"),
+            aim=Goal(0.7, "lower"),
+            note=", ".join(f"{name} {grown[name]:.0f}" for name in most),
+        )
