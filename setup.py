@@ -1,6 +1,8 @@
 """Builds the compiled splitting kernel; all other metadata stands in pyproject.toml.
 
-SPLITCORE_DEBUG=1 builds with bounds checks and without optimisation, for the debug run of the suite.
+SPLITCORE_DEBUG=1 builds it without optimisation, with Cython's bounds checks, with the promises of
+_arithmetic.h checked, and with a trap on undefined behaviour: for the debug run of the suite, as in
+`SPLITCORE_DEBUG=1 python setup.py build_ext --build-lib DIR`.
 """
 
 import os
@@ -18,11 +20,17 @@ DIRECTIVES = {
     "initializedcheck": DEBUG,
     "freethreading_compatible": True,
 }
+WARNINGS = ["-Wall", "-Wextra", "-Wsign-compare", "-Wshadow=local", "-Wno-unused-parameter"]
+# The -fwrapv that Python itself is built with would define the overflows the trap is for.
+TRAPS = ["-fno-wrapv", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
 
 kernel = Extension(
     "splitcore._kernel",
     sources=["splitcore/_kernel.pyx"],
-    extra_compile_args=["-O0", "-g"] if DEBUG else ["-O3"],
+    depends=["splitcore/_arithmetic.h"],
+    include_dirs=["splitcore"],
+    define_macros=[("SPLITCORE_DEBUG", "1")] if DEBUG else [],
+    extra_compile_args=[*WARNINGS, *(["-O0", "-g", *TRAPS] if DEBUG else ["-O3"])],
 )
 
 setup(ext_modules=cythonize([kernel], compiler_directives=DIRECTIVES))

@@ -17,6 +17,7 @@
 #define LANES 2 /* what one register of the plainest x86-64 or ARM64 holds */
 
 #ifdef SPLITCORE_DEBUG
+#define BUILD_NAME "debug"
 #define EXPECT(holds)                                                                  \
     do {                                                                               \
         if (!(holds)) {                                                                \
@@ -25,6 +26,7 @@
         }                                                                              \
     } while (0)
 #else
+#define BUILD_NAME "release"
 #define EXPECT(holds) ((void)0)
 #endif
 

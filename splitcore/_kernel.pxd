@@ -1,4 +1,5 @@
-# The drawing of the kernel: what its C arithmetic offers and how a plan, a bill and a payment lie in memory.
+# The drawing of the kernel: what its C arithmetic offers, and how a plan, a bill and a payment lie
+# in memory.
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
 
@@ -11,6 +12,7 @@ cdef extern from "_arithmetic.h" nogil:
         int64_t max
 
     int PARTS_BOUND
+    const char *BUILD_NAME
     int64_t fee_of(int64_t x, const fee_rule_t *rule)
     int64_t amount_for_total_of(int64_t total, const fee_rule_t *rule)
     void share_total(int64_t total, const int64_t *weights, int count, int64_t sum, int64_t *shares)

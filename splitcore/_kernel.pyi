@@ -3,6 +3,7 @@ from typing import Any, final
 
 from splitcore.shapes import Allocation, FeeRule
 
+BUILD: str
 __test__: dict[str, str]
 
 def largest_remainder(total: int, weights: Sequence[int]) -> list[int]: ...

@@ -20,6 +20,8 @@ cdef int64_t PAID_MAX = <int64_t> 1 << 62
 cdef int64_t NARROW_END = <int64_t> 1 << 31
 cdef int64_t GROUP_VALUES_MAX = 1 << 24
 
+BUILD = BUILD_NAME.decode("ascii")
+
 cdef tuple CODES = errors.CODES
 cdef object describe = errors.found
 cdef type FEE_RULE = FeeRule
@@ -55,7 +57,7 @@ cdef object not_whole(str where, object value):
 
 
 cdef inline bint read_whole(object value, int64_t *number) noexcept:
-    """Whether the value is an integer and nothing else; beyond 64 bits it reads as an end of them.
+    """Whether the value is an integer and nothing else; beyond 64 bits it reads as their end.
 
     An exact int converts without an error, so nothing is lost by `noexcept`.
     """
@@ -278,7 +280,7 @@ cdef Py_ssize_t packed_count(object vector) except -1:
 
 
 cdef int64_t read_packed(const uint8_t *start, Py_ssize_t count, int64_t *values) noexcept nogil:
-    """The integers of a vector whose form `packed_count` has checked: all of them or-ed together."""
+    """The integers of a vector of checked form; returns all of them or-ed together."""
     cdef int64_t every = 0
     cdef Py_ssize_t i
     cdef uint32_t narrow

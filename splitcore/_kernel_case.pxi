@@ -1,5 +1,5 @@
-# `kopeck split`: one case of the case files, from its JSON value to its result. A case is read once;
-# a wrong shape raises on the spot, as it comes first in CODES; of the limits the first broken is kept.
+# `kopeck split`: one case of the case files, from its JSON value to its result. A case is read once:
+# a wrong shape raises on the spot, as it comes first in CODES; of broken limits the first is kept.
 
 cdef struct case_t:
     shape_t shape

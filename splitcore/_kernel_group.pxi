@@ -1,4 +1,4 @@
-# Commit groups: bills and payments in flat arrays that grow by doubling, and one run without the GIL.
+# Commit groups: bills and payments in flat arrays that grow by doubling; one run without the GIL.
 
 cdef type ALLOCATION = Allocation
 
@@ -184,7 +184,7 @@ cdef class Group:
         return self.payments.used - 1
 
     def run(self):
-        """Split every payment added since the last run, in order; ConservationBroken is a defect."""
+        """Split every payment added since the last run, in order. ConservationBroken: a defect."""
         cdef int code = ACCEPTED
         with nogil:
             while self.done < self.payments.used:

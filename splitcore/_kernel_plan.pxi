@@ -1,4 +1,4 @@
-# Plans and fees: a bill's structure and its commission rules, checked once and laid out for the loops.
+# Plans and fees: a bill's structure and its commission rules, checked once, laid out for the loops.
 
 cdef enum:
     PLAN_VERSION = 1

@@ -64,7 +64,7 @@ cdef int64_t fill_tiers(
 cdef void designate(
     const shape_t *shape, const named_t *named, const int64_t *owed, int64_t *received
 ) noexcept nogil:
-    """Fill one service's charges by their tiers; what is above their dues goes to the last of them."""
+    """Fill one service's charges by their tiers; what is above their dues goes to the last."""
     cdef int16_t members[CHARGES_MAX]
     cdef int64_t left = named.amount
     cdef int i, t, count, last = -1

@@ -85,6 +85,15 @@ def rule_range(rule: FeeRule, where: str) -> FeeRule:
     return rule
 
 
+def rule_in_range(rule: FeeRule) -> bool:
+    """An amount can be told from a total only under a fee that will not itself be refused."""
+    try:
+        rule_range(rule, "a fee")
+    except SplitError:
+        return False
+    return True
+
+
 def fee(x: int, rule: FeeRule) -> int:
     """The fee on `x` kopecks: min(max(floor(x * ppm / 1,000,000 + 1/2) + fixed, min), max).
 

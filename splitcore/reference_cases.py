@@ -21,6 +21,7 @@ from splitcore.reference import (
     REJECT,
     fee_of,
     hamilton,
+    rule_in_range,
     rule_range,
     split_charges,
     total_amount,
@@ -106,7 +107,7 @@ def _check_limits(read: _Case) -> tuple[int, int]:
     """Everything against its limits in the order of CODES: (amount, surcharge)."""
     most = TOTAL_MAX if read.is_total else AMOUNT_MAX
     within(read.amount, 1, most, "amount_out_of_range", "the amount")
-    if read.is_total and _in_range(read.surcharge):
+    if read.is_total and rule_in_range(read.surcharge):
         total_amount(read.amount, read.surcharge)
     within(len(read.charges), 1, CHARGES_MAX, "charges_out_of_range", "the number of charges")
     for i, charge in enumerate(read.charges):
@@ -124,15 +125,6 @@ def _check_limits(read: _Case) -> tuple[int, int]:
     if read.is_total:
         return total_amount(read.amount, read.surcharge)
     return read.amount, fee_of(read.amount, read.surcharge)
-
-
-def _in_range(rule: FeeRule) -> bool:
-    """An amount can be told from a total only under a surcharge that will not itself be refused."""
-    try:
-        rule_range(rule, "a fee's")
-    except SplitError:
-        return False
-    return True
 
 
 def _check_second_level(entries: list[tuple[str, int]], charge: int) -> None:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from splitcore.errors import CODES, GroupFull, SplitError, found
-from splitcore.limits import AMOUNT_MAX, GROUP_PAYMENTS_MAX, GROUP_VALUES_MAX, PAID_MAX
+from splitcore.limits import AMOUNT_MAX, GROUP_PAYMENTS_MAX, GROUP_VALUES_MAX, PAID_MAX, TOTAL_MAX
 from splitcore.reference import (
     REJECT,
     designate,
     fee_of,
+    rule_in_range,
     rule_range,
     rule_shape,
     split_charges,
@@ -59,7 +60,7 @@ def payment_shape(
 def payment_amount(payment: Payment) -> tuple[int, int]:
     """(amount, surcharge) in kopecks. SplitError amount_out_of_range, fee_out_of_range."""
     if payment.is_total:
-        within(payment.amount, 1, 2**63 - 1, "amount_out_of_range", "the total")
+        within(payment.amount, 1, TOTAL_MAX, "amount_out_of_range", "the total")
         return total_amount(payment.amount, rule_range(payment.surcharge, "the surcharge"))
     within(payment.amount, 1, AMOUNT_MAX, "amount_out_of_range", "the amount")
     rule = rule_range(payment.surcharge, "the surcharge")
@@ -141,20 +142,17 @@ def split_payment(
         for i, value in enumerate(vector):
             whole(value, f"entry {i}")
     payment = payment_shape(plan, amount, is_total, surcharge, designation)
-    within(payment.amount, 1, 2**63 - 1, "amount_out_of_range", "the amount")
-    if not _fee_refused(payment):
-        payment_amount(payment)
+    _check_amount(payment)
     check_vectors(due, weights, before)
     return allocate(plan, fees, payment, still_owed(due, before), weights, overpayment)
 
 
-def _fee_refused(payment: Payment) -> bool:
-    """Whether the amount of a total cannot be told: its surcharge is itself to be refused."""
-    try:
-        rule_range(payment.surcharge, "the surcharge")
-    except SplitError:
-        return payment.is_total
-    return False
+def _check_amount(payment: Payment) -> None:
+    """SplitError amount_out_of_range, also of a total, unless its fee is itself to be refused."""
+    most = TOTAL_MAX if payment.is_total else AMOUNT_MAX
+    within(payment.amount, 1, most, "amount_out_of_range", "the amount")
+    if payment.is_total and rule_in_range(payment.surcharge):
+        total_amount(payment.amount, payment.surcharge)
 
 
 @dataclass
