@@ -10,11 +10,34 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.domain.bill import Bill
+from splitcore import AMOUNT_MAX, PPM
 
 CURRENCY = "RUB"
+ACCOUNT_PATTERN = "^[A-Za-z0-9._/-]{1,30}$"
 
-Kopecks = Annotated[int, Meta(description="Whole kopecks, a JSON integer")]
-Account = Annotated[str, Meta(description="1..30 of A-Z a-z 0-9 - . _ /", examples=["220012345"])]
+# Ranges and patterns here are for the document only: what they say is refused with its own code.
+Kopecks = Annotated[
+    int,
+    Meta(
+        description="Whole kopecks, a JSON integer",
+        extra_json_schema={"minimum": 0, "maximum": AMOUNT_MAX},
+    ),
+]
+Amount = Annotated[
+    int,
+    Meta(
+        description="Whole kopecks, a JSON integer",
+        extra_json_schema={"minimum": 1, "maximum": AMOUNT_MAX},
+    ),
+]
+Account = Annotated[
+    str,
+    Meta(
+        description="1..30 of A-Z a-z 0-9 - . _ /",
+        examples=["220012345"],
+        extra_json_schema={"pattern": ACCOUNT_PATTERN},
+    ),
+]
 Method = Annotated[
     dict[str, Any],
     Meta(
@@ -38,9 +61,11 @@ class PaymentBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_onl
 
     method: Method
     subscriber_account: Account | None = None
-    amount: Kopecks | UnsetType = UNSET
-    total: Kopecks | UnsetType = UNSET
-    currency: Annotated[str, Meta(description="Always RUB")] = CURRENCY
+    amount: Amount | UnsetType = UNSET
+    total: Amount | UnsetType = UNSET
+    currency: Annotated[
+        str, Meta(description="Always RUB", extra_json_schema={"const": CURRENCY})
+    ] = CURRENCY
     paid_at: Moment | None = None
     designation: Designation | None = None
     reference: Annotated[str, Meta(description="The caller's own number, 1..128 characters")] | (
@@ -61,16 +86,18 @@ class QuoteBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=
 
     subscriber_account: Account
     method: Annotated[dict[str, Any], Meta(examples=[{"type": "card"}])]
-    amount: Kopecks | UnsetType = UNSET
-    total: Kopecks | UnsetType = UNSET
-    currency: Annotated[str, Meta(description="Always RUB")] = CURRENCY
+    amount: Amount | UnsetType = UNSET
+    total: Amount | UnsetType = UNSET
+    currency: Annotated[
+        str, Meta(description="Always RUB", extra_json_schema={"const": CURRENCY})
+    ] = CURRENCY
     designation: Designation | None = None
 
 
 class RefundBody(Struct, forbid_unknown_fields=True):
     """How much of the payment goes back to the payer."""
 
-    amount: Kopecks
+    amount: Amount
 
 
 class ResolveBody(Struct, forbid_unknown_fields=True):
@@ -92,7 +119,10 @@ class NoBody(Struct, forbid_unknown_fields=True):
 class FeeBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """fee(x) = min(max(floor(x * ppm / 1000000 + 1/2) + fixed, min), max)."""
 
-    ppm: Annotated[int, Meta(description="Parts per million, 0..1000000")] = 0
+    ppm: Annotated[
+        int,
+        Meta(description="Parts per million", extra_json_schema={"minimum": 0, "maximum": PPM}),
+    ] = 0
     fixed: Kopecks = 0
     min: Kopecks = 0
     max: Kopecks | None = None

@@ -30,6 +30,8 @@ Window = asyncio.Queue[Outcome | None]
 
 async def take(house: House, call: Call) -> web.StreamResponse:
     """Takes a stream of payments; the answer begins with the first outcome."""
+    if not call.request.body_exists:
+        raise Refusal("malformed", "Expected a body, a payment a line")
     headers = {"Content-Type": replies.NDJSON, **replies.SAFE_HEADERS}
     response = web.StreamResponse(status=replies.OK, headers=headers)
     if call.request.version == HttpVersion10:

@@ -8,8 +8,9 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from gateway.api import answers, problems
+from gateway.api import answers, bodies, problems
 from gateway.api.routes import EVERYBODY, NO_BODY, STREAM, Route
+from gateway.domain.payment import METHODS
 
 VERSION: Final = "3.1.0"
 _ABOUT: Final = (
@@ -36,12 +37,15 @@ _KEYED: Final = (
 )
 
 _QUERY: Final[dict[str, dict[str, Any]]] = {
-    "subscriber_account": {"type": "string", "pattern": "^[A-Za-z0-9._/-]{1,30}$"},
+    "subscriber_account": {"type": "string", "pattern": bodies.ACCOUNT_PATTERN},
     "from": {"type": "string", "format": "date-time", "description": "The earliest accepted_at"},
     "to": {"type": "string", "format": "date-time", "description": "Before this accepted_at"},
-    "cursor": {"type": "string", "description": "next_cursor of the page before"},
+    "cursor": {
+        "type": "string",
+        "pattern": "^pay_[0-9a-f]{32}$",
+        "description": "next_cursor of the page before",
+    },
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
-    "format": {"type": "string", "description": "The file's form"},
 }
 
 
@@ -108,10 +112,13 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for part in route.path.split("{")[1:]:
         name = part.partition("}")[0]
-        schema: dict[str, Any] = {"type": "string", "minLength": 1}
+        schema: dict[str, Any] = {"type": "string", "pattern": _pattern(route.path, name)}
         found.append({"name": name, "in": "path", "required": True, "schema": schema})
     for name in route.query:
         found.append({"name": name, "in": "query", "required": False, "schema": _QUERY[name]})
+    if route.formats:
+        schema = {"type": "string", "enum": list(route.formats), "default": route.formats[0]}
+        found.append({"name": "format", "in": "query", "required": False, "schema": schema})
     if route.keyed:
         found.append(
             {
@@ -124,12 +131,25 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     return found
 
 
+def _pattern(path: str, name: str) -> str:
+    if name == "subscriber_account":
+        return bodies.ACCOUNT_PATTERN
+    if name == "method":
+        return f"^({'|'.join(METHODS)})$"
+    if name == "id" and path.startswith("/v1/payments"):
+        return "^pay_[0-9a-f]{32}$"
+    if name == "id" and path.startswith("/v1/settlement-batches"):
+        return "^sb_[0-9a-f]{32}$"
+    return "^[A-Za-z0-9._-]{1,64}$"
+
+
 def _request_body(route: Route) -> dict[str, Any]:
     if route.asks is None:
         return {}
     schema = {"$ref": _REF.format(name=route.asks.__name__)}
     if route.body is not STREAM:
-        return {"required": True, "content": {"application/json": {"schema": schema}}}
+        required = not route.may_be_empty
+        return {"required": required, "content": {"application/json": {"schema": schema}}}
     lines = {"schema": {"type": "string"}}
     content: dict[str, Any] = {"application/x-ndjson": lines}
     if route.keyed:

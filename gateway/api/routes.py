@@ -36,7 +36,8 @@ class Route:
 
     `roles`: who may use it, or EVERYBODY. `body`: NO_BODY, JSON_BODY (read whole, bounded) or
     STREAM (the view reads it line by line). `keyed`: takes an Idempotency-Key. `gated`: is
-    refused early when too many payments wait. The rest is for the OpenAPI document.
+    refused early when too many payments wait. `formats`: values of the query's format. The rest is
+    for the OpenAPI document.
     """
 
     method: str
@@ -52,6 +53,8 @@ class Route:
     answers: Mapping[int, Any] | None = None
     codes: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    may_be_empty: bool = False
     answer_types: tuple[str, ...] = ("application/json",)
 
 

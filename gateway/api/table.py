@@ -230,6 +230,7 @@ def _settlement() -> list[Route]:
             keyed=True,
             summary="Close what is open up to now",
             asks=bodies.SettlementBatchBody,
+            may_be_empty=True,
             answers={201: answers.SettlementBatchShown},
             codes=("state_conflict",),
         ),
@@ -253,6 +254,7 @@ def _settlement() -> list[Route]:
             keyed=True,
             summary="Approve a closed batch; not for whoever closed it",
             asks=bodies.NoBody,
+            may_be_empty=True,
             answers={200: answers.SettlementBatchShown},
             codes=("not_found", "state_conflict"),
         ),
@@ -265,7 +267,7 @@ def _settlement() -> list[Route]:
             summary="The bank's file of an approved batch, the same bytes for ever",
             answers={200: None},
             answer_types=tuple(settlement.PAYOUT_FILE_TYPES.values()),
-            query=("format",),
+            formats=tuple(settlement.PAYOUT_FILE_TYPES),
             codes=("not_found", "state_conflict"),
         ),
         Route(
@@ -277,7 +279,7 @@ def _settlement() -> list[Route]:
             summary="A row a share, refunds negative; the rows add up to the position",
             answers={200: None},
             answer_types=tuple(settlement.REPORT_TYPES.values()),
-            query=("format",),
+            formats=tuple(settlement.REPORT_TYPES),
             codes=("not_found", "state_conflict"),
         ),
     ]
