@@ -62,20 +62,20 @@ static inline int64_t amount_for_total_of(int64_t total, const fee_rule_t *rule)
     return lower > by_max ? lower : by_max;
 }
 
-/* --- Up to FEW_BOUND weights, products below 2^52: doubles hold them exactly. ------------------ */
+/* --- Up to FEW_BOUND weights, products below 2^52: doubles hold them exactly. */
 
 static const double TWO52 = 4503599627370496.0;
 #define TWO52_BITS INT64_C(0x4330000000000000)
 
-/* Between whole numbers and doubles, exact from 0 to 2^52 - 1: such a double's low bits are the number
- * once 2^52 is added. Macros, as vectors are not returned alike by every compiler. */
+/* Between whole numbers and doubles, exact from 0 to 2^52 - 1: once 2^52 is added, such a double's low
+ * bits are the number. Macros, as vectors are not returned alike by every compiler. */
 #define TO_REALS(words) ((reals_t)((words) | TWO52_BITS) - TWO52)
 #define TO_WORDS(reals) ((words_t)((reals) + TWO52) ^ TWO52_BITS)
 
 /* total * sum < 2^52 and sum * padded count < 2^52. `vectors` is a constant at every call, so that
  * the loops unroll. A quota rounded to the nearest integer is its floor or one above; a negative
  * remainder tells which. Every remainder becomes a key of its own, remainder first and lower index
- * first, and a weight gets one of the `left` kopecks when fewer than `left` keys are above its own. */
+ * first, and a weight gets one of the `left` kopecks when fewer than `left` keys are above it. */
 static inline __attribute__((always_inline)) void share_few(
     int64_t total, const int64_t *weights, int count, int64_t sum, int64_t *shares,
     const int vectors) {
@@ -122,11 +122,11 @@ static inline __attribute__((always_inline)) void share_few(
         memcpy(shares, words, sizeof(int64_t) * (size_t)count);
 }
 
-/* --- Any number of weights, any products up to 128 bits. --------------------------------------- */
+/* --- Any number of weights, any products up to 128 bits. */
 
-/* The `left` largest remainders get a kopeck each, ties to the lower index. Counts the remainders by
- * one byte after another, from the highest, until the lowest that still gets one is known: at most
- * eight passes, whatever the numbers are. Remainders are scaled to fill their 64 bits. */
+/* The `left` largest remainders get a kopeck each, ties to the lower index. Counts the remainders
+ * by one byte after another, from the highest, until the lowest that still gets one is known: at
+ * most eight passes, whatever the numbers are. Remainders are scaled to fill their 64 bits. */
 static void give_left(int64_t left, const uint64_t *remainders, int count, int64_t *shares) {
     uint64_t lowest = 0;
     int64_t ties = left;
@@ -225,7 +225,7 @@ static inline void share_total(
         share_wide(total, weights, count, sum, shares);
 }
 
-/* Largest remainder over ppm that add up to the whole: x * ppm fits 64 bits, the divisor is fixed. */
+/* Largest remainder over ppm that add up to the whole: 64 bits suffice, the divisor is fixed. */
 static inline void share_ppm(int64_t x, const int32_t *ppm, int count, int64_t *shares) {
     uint32_t remainders[32];
     int64_t left = x;
@@ -245,7 +245,7 @@ static inline void share_ppm(int64_t x, const int32_t *ppm, int count, int64_t *
             if (remainders[i] > remainders[largest])
                 largest = i;
         shares[largest]++;
-        remainders[largest] = 0; /* one kopeck each: left is below the number of remainders above 0 */
+        remainders[largest] = 0; /* one kopeck each: fewer are left than are above 0 */
     }
 }
 #endif

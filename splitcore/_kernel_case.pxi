@@ -1,4 +1,4 @@
-# `kopeck split`: one case of the case files, from its JSON value to its result. A case is read once:
+# `kopeck split`: one case of the case files, from JSON value to result. A case is read once:
 # a wrong shape raises on the spot, as it comes first in CODES; of broken limits the first is kept.
 
 cdef struct case_t:

@@ -38,11 +38,11 @@ class SplitError(ValueError):
         return f"{self.code}: {self.detail}" if self.detail else self.code
 
 
-class GroupFull(Exception):  # noqa: N818 - it says what happened
+class GroupFull(Exception):
     """A commit group took as many payments, bills or values as limits.py allows it."""
 
 
-class ConservationBroken(Exception):  # noqa: N818 - it says what happened
+class ConservationBroken(Exception):
     """A split whose charges or shares do not add up to the amount: a defect of this package."""
 
 
