@@ -13,7 +13,7 @@ async def place_suspense(stage: Stage, taken: list[Taken]) -> None:
     """Takes cash for an account that nobody has; the operator finds whose it was."""
     stage.show.chapter("Suspense: money whose account nobody knows")
     bank, right = stage.banks[1], stage.region.bills[2].subscriber_account
-    wrong = right[:-2] + right[-1] + right[-2] + "0"
+    wrong = f"{right}0"
     planned = stage.payers.mistyped(wrong)
     answer = (await bank.post("/v1/payments", planned.body, planned.key)).json
     stage.books.take(answer)

@@ -41,9 +41,10 @@ async def _recipients(stage: Stage) -> None:
             await stage.operator.put(f"/v1/recipients/{one.id}", one.body)
             account = one.body["bank_account"]
             rule = _rule(one.body.get("commission"))
-            rows.append([one.id, one.name, one.body["inn"], account["number"], rule])
+            requisites = f"{one.body['inn']} {account['number']}"
+            rows.append([one.id, one.name, requisites, rule])
         rows.append(None)
-    stage.show.table(["recipient", "name", "INN", "account", "commission>"], rows[:-1])
+    stage.show.table(["recipient", "name~", "INN, account", "commission>"], rows[:-1])
     kinds = [one.body["kind"] for one in stage.region.recipients]
     told = ", ".join(f"{kinds.count(kind)} {title}" for kind, title in _KINDS.items())
     stage.show.holds(f"{len(stage.region.recipients)} recipients registered: {told}.")

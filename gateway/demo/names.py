@@ -68,7 +68,7 @@ WASTE = Organisation(
 )
 # The account of a regional operator of capital repair is not a commercial organisation's.
 CAPITAL = Organisation(
-    "capital-repair",
+    "repair-fund",
     "Фонд капитального ремонта Приобского края",
     "regional_operator",
     SBERBANK,

@@ -59,7 +59,7 @@ class Payers:
         return planned
 
     def mistyped(self, account: str) -> Planned:
-        """Cash for an account that nobody has: two digits changed places at the desk."""
+        """Cash for an account that nobody has: a digit too many was typed at the desk."""
         body = self._body(account, 350_000, self._cash())
         return Planned(self._key("cash"), body, "mistyped")
 

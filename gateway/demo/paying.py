@@ -78,7 +78,7 @@ def _show_pace(stage: Stage, taken: list[Taken], seconds: float) -> None:
     waits = sorted(one.reply.seconds for one in taken)
     half, most = (1_000 * waits[len(waits) * percent // 100] for percent in (50, 99))
     stage.show.holds(
-        f"{len(taken)} payments, a request each, over {CONNECTIONS} connections in {seconds:.1f} s:"
+        f"{len(taken)} payments, a request each, over {CONNECTIONS} connections in {seconds:.2f} s:"
         f" {len(taken) / seconds:.0f} a second; half answered within {half:.0f} ms, 99 of 100"
         f" within {most:.0f} ms. Every answer came after its commit, and adds up."
     )
@@ -115,7 +115,7 @@ async def _bulk(stage: Stage, taken: list[Taken]) -> None:
     require_equal("the code of a bad line", malformed["code"], "malformed")
     require_equal("the code of a reused key", reused["code"], "idempotency_key_reused")
     stage.show.holds(
-        f"{len(lines)} lines in one bulk request in {reply.seconds:.1f} s:"
+        f"{len(lines)} lines in one bulk request in {reply.seconds:.2f} s:"
         f" {len(lines) / reply.seconds:.0f} a second; {len(good)} taken, 1 replayed, 2 bad lines"
         " named and the rest kept."
     )

@@ -20,8 +20,8 @@ _REPORT_HEAD = (
 Answer = dict[str, Any]
 
 
-async def settle(stage: Stage) -> Answer:
-    """Closes the day, approves it, fetches what is sent; the batch as it was approved."""
+async def settle(stage: Stage) -> None:
+    """Closes the day, has it approved, fetches the bank's file and every report."""
     stage.show.chapter("The day is closed: who is owed what")
     closed: Answer = (
         await stage.operator.post("/v1/settlement-batches", {}, f"{stage.run}-close")
@@ -32,7 +32,6 @@ async def settle(stage: Stage) -> Answer:
     await _payout_file(stage, closed)
     stage.show.chapter("Every recipient can explain its order")
     await _reports(stage, closed)
-    return closed
 
 
 def _show_positions(stage: Stage, batch: Answer) -> None:

@@ -18,13 +18,15 @@ from rich.text import Text
 
 from gateway.demo.roubles import roubles
 
-_PIPE_COLUMNS = 100
+_PIPE_COLUMNS = 110
+_ROOMY_COLUMNS = 100
 _PLAIN_EVERY = 1_000
 _INDENT = (0, 0, 0, 2)
 
 Cell = str | int | None
 Column = str
-"""A heading; one that ends in `>` is of numbers and stands to the right."""
+"""A heading: numbers and a place to the right under one that ends in `>`, long text that may be
+broken under one that ends in `~`."""
 
 
 class Show:
@@ -74,13 +76,13 @@ class Show:
         total: Sequence[Cell] | None = None,
     ) -> None:
         """A table; an int is kopecks and shown as roubles, None in place of a row is a line."""
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold")
+        gap = int(self._console.width >= _ROOMY_COLUMNS)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap), header_style="bold")
         for heading in columns:
-            numeric = heading.endswith(">")
             table.add_column(
-                heading.removesuffix(">"),
-                justify="right" if numeric else "left",
-                no_wrap=numeric,
+                heading.rstrip(">~"),
+                justify="right" if heading.endswith(">") else "left",
+                no_wrap=not heading.endswith("~"),
                 overflow="fold",
             )
         for row in rows:

@@ -93,7 +93,7 @@ def _show_recipients(stage: Stage, answer: dict[str, Any]) -> None:
         for one in answer["recipients"]
     ]
     sums = [sum_of(answer["recipients"], name) for name in ("gross", "commission", "net")]
-    columns = ["recipient", "name", "gross>", "commission>", "net>"]
+    columns = ["recipient", "name~", "gross>", "commission>", "net>"]
     stage.show.table(columns, rows, ["together", None, *sums])
     require_equal("net and commission to add up to", sums[1] + sums[2], answer["amount"])
 

@@ -6,8 +6,10 @@ Exits 0 only when everything holds. What it made stays in the directory: the dat
 
 import asyncio
 import os
+import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -42,33 +44,61 @@ _KEYS = {
 }
 
 
+@dataclass(frozen=True)
+class _Run:
+    """One telling of the story: how large, in which directory, and the how-manieth there."""
+
+    size: Size
+    data: Path
+    number: int
+    paid_at: str
+
+    @property
+    def name(self) -> str:
+        """Part of every idempotency key, so that a later run's payments are new ones."""
+        return f"demo-{self.number}"
+
+    @property
+    def out(self) -> Path:
+        """Where files for people go."""
+        return self.data / "out"
+
+    @property
+    def log(self) -> Path:
+        """What this run's gateway says."""
+        return self.out / f"gateway-{self.number}.log"
+
+
 def run(settings: Settings) -> int:
     """Plays the story in `settings.data`; 0 when everything holds, else 1.
 
     StartRefused for a directory with a database that is no demo's: those books are somebody's.
     """
     data = settings.data.absolute()
-    number = _next_run(data)
-    out = data / "out"
-    log = out / f"gateway-{number}.log"
+    now = SystemClock().now().astimezone(ZoneInfo(settings.timezone))
+    story = _Run(_size(), data, _next_run(data), now.isoformat("T", "seconds"))
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        (data / _MARK).write_text(f"{number}\n", encoding="utf-8")
+        story.out.mkdir(parents=True, exist_ok=True)
+        (data / _MARK).write_text(f"{story.number}\n", encoding="utf-8")
     except OSError as failure:
-        raise StartRefused(f"Expected a directory to write to, was {data}: {failure}") from None
+        raise StartRefused(
+            f"Expected a directory to write to, was {data}: {failure.strerror}"
+        ) from None
     try:
-        _play(settings, data, log, number)
+        _play(story)
     except DemoFailed as failure:
-        return _failed(str(failure), log)
-    except (aiohttp.ClientError, TimeoutError) as failure:
-        return _failed(f"Expected an answer, was {type(failure).__name__}: {failure}", log)
+        return _failed(story, str(failure))
     except KeyError as missing:
-        return _failed(f"Expected {missing} in an answer, was absent", log)
+        return _failed(story, f"Expected {missing} in an answer, was absent")
+    except BrokenPipeError:
+        raise
+    except (aiohttp.ClientError, OSError, subprocess.SubprocessError) as failure:
+        return _failed(story, f"Expected an answer, was {type(failure).__name__}: {failure}")
     return 0
 
 
-def _failed(sentence: str, log: Path) -> int:
-    print(f"kopeck demo: {sentence} (what the gateway said: {log})", file=sys.stderr)
+def _failed(story: _Run, sentence: str) -> int:
+    print(f"kopeck demo: {sentence} (what the gateway said: {story.log})", file=sys.stderr)
     return 1
 
 
@@ -85,11 +115,11 @@ def _next_run(data: Path) -> int:
     return 1
 
 
-def _play(settings: Settings, data: Path, log: Path, number: int) -> None:
+def _play(story: _Run) -> None:
     began = time.monotonic()
-    show = Show()
+    show, data = Show(), story.data
     show.chapter("A gateway on its own PostgreSQL")
-    with processes.started(data, log) as gateway:
+    with processes.started(data, story.log) as gateway:
         show.holds(
             f"kopeck serve --data {data} --workers {processes.WORKERS}: process {gateway.pid},"
             f" {gateway.url}, ready in {time.monotonic() - began:.1f} s"
@@ -97,47 +127,41 @@ def _play(settings: Settings, data: Path, log: Path, number: int) -> None:
         secrets = {name: processes.add_key(data, name, role) for name, role in _KEYS.items()}
         told = ", ".join(f"{name} ({role})" for name, role in _KEYS.items())
         show.holds(f"kopeck keys add: {told}")
-        before = {} if number == 1 else orjson.loads(processes.audit(data))
+        before = {} if story.number == 1 else orjson.loads(processes.audit(data))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            stage = runner.run(_day(settings, data, gateway.url, show, secrets, number))
+            books = runner.run(_day(story, show, gateway.url, secrets))
         show.chapter("The audit: every invariant again, from the stored rows")
-        _audit(stage, data, before)
+        _audit(show, books, data, before)
         gateway.stop()
         show.holds("SIGTERM: the gateway finished what it had begun and exited 0.")
-    books = stage.books
     show.ending(
         f"Everything holds: {books.payments} payments, {roubles(books.amount)}, to the kopeck,"
         f" in {time.monotonic() - began:.0f} s."
     )
 
 
-async def _day(
-    settings: Settings, data: Path, url: str, show: Show, secrets: dict[str, str], number: int
-) -> Stage:
-    """The part of the story that is spoken over HTTP."""
-    size = _size()
-    period = region.later_period(FIRST_PERIOD, number - 1)
-    made = region.generate(SEED, size.households, period)
-    paid_at = SystemClock().now().astimezone(ZoneInfo(settings.timezone)).isoformat("T", "seconds")
-    run_name = f"demo-{number}"
+async def _day(story: _Run, show: Show, url: str, secrets: dict[str, str]) -> Books:
+    """The part of the story that is spoken over HTTP; the day's books."""
+    period = region.later_period(FIRST_PERIOD, story.number - 1)
+    made = region.generate(SEED, story.size.households, period)
     async with session() as connections:
         callers = {name: Caller(connections, url, name, secret) for name, secret in secrets.items()}
         stage = Stage(
-            run=run_name,
-            size=size,
+            run=story.name,
+            size=story.size,
             show=show,
-            out=data / "out",
+            out=story.out,
             region=made,
-            payers=Payers(made, SEED, run_name, paid_at),
+            payers=Payers(made, SEED, story.name, story.paid_at),
             books=Books(),
             banks=(callers["sibir-bank"], callers["kassa-plus"]),
             operator=callers["centre-operator"],
             approver=callers["centre-accountant"],
             heat_office=callers["heat-office"],
         )
-        if number > 1:
-            await stage.operator.post("/v1/settlement-batches", {}, f"{run_name}-open")
-            show.holds(f"Run {number} in this directory: what was left open is closed first.")
+        if story.number > 1:
+            await stage.operator.post("/v1/settlement-batches", {}, f"{story.name}-open")
+            show.holds(f"Run {story.number} in this directory: what was left open is closed first.")
         await loading.load(stage)
         await showcase.show_one_payment(stage)
         await showcase.show_refusals(stage)
@@ -145,14 +169,14 @@ async def _day(
         await afterwards.place_suspense(stage, taken)
         await afterwards.refund(stage, taken)
         await settling.settle(stage)
-    return stage
+    return stage.books
 
 
-def _audit(stage: Stage, data: Path, before: dict[str, Any]) -> None:
+def _audit(show: Show, books: Books, data: Path, before: dict[str, Any]) -> None:
     """Runs `kopeck audit` while the gateway serves; its figures must be ours."""
     line = processes.audit(data)
-    stage.show.verbatim([f"$ kopeck audit --data {data}", line])
-    found, books = orjson.loads(line), stage.books
+    show.verbatim([f"$ kopeck audit --data {data}", line])
+    found = orjson.loads(line)
     expected = {
         "payments": books.payments,
         "refunds": books.refunds,
@@ -162,13 +186,14 @@ def _audit(stage: Stage, data: Path, before: dict[str, Any]) -> None:
     }
     for name, ours in expected.items():
         require_equal(f"{name} of the audit", found[name] - before.get(name, 0), ours)
+    require_equal("the ledger's imbalance", found["imbalance"], 0)
     require_equal("unbalanced payments", found["unbalanced"], 0)
     require_equal("duplicate payouts", found["duplicate_payouts"], 0)
-    stage.show.holds("Exit code 0, and its counts and sums are those of our own books.")
+    show.holds("Exit code 0, and its counts and sums are those of our own books.")
 
 
 def _size() -> Size:
     text = os.environ.get(_SIZE_VARIABLE, "100")
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100:
-        raise DemoFailed(f"Expected {_SIZE_VARIABLE} a percentage 1..100, was {text!r}")
+        raise StartRefused(f"Expected {_SIZE_VARIABLE} a percentage 1..100, was {text!r}")
     return Size().scaled(int(text))
