@@ -18,7 +18,6 @@ DIRECTIVES = {
     "wraparound": False,
     "cdivision": not DEBUG,
     "initializedcheck": DEBUG,
-    "freethreading_compatible": True,
 }
 WARNINGS = ["-Wall", "-Wextra", "-Wsign-compare", "-Wshadow=local", "-Wno-unused-parameter"]
 # The -fwrapv that Python itself is built with would define the overflows the trap is for.

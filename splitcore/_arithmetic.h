@@ -67,8 +67,8 @@ static inline int64_t amount_for_total_of(int64_t total, const fee_rule_t *rule)
 static const double TWO52 = 4503599627370496.0;
 #define TWO52_BITS INT64_C(0x4330000000000000)
 
-/* Between whole numbers and doubles, exact from 0 to 2^52 - 1: once 2^52 is added, such a double's low
- * bits are the number. Macros, as vectors are not returned alike by every compiler. */
+/* Between whole numbers and doubles, exact from 0 to 2^52 - 1: once 2^52 is added, such a double's
+ * low bits are the number. Macros, as vectors are not returned alike by every compiler. */
 #define TO_REALS(words) ((reals_t)((words) | TWO52_BITS) - TWO52)
 #define TO_WORDS(reals) ((words_t)((reals) + TWO52) ^ TWO52_BITS)
 

@@ -27,5 +27,6 @@ from splitcore.shapes import Allocation, FeeRule
 include "_kernel_border.pxi"
 include "_kernel_split.pxi"
 include "_kernel_plan.pxi"
+include "_kernel_payment.pxi"
 include "_kernel_group.pxi"
 include "_kernel_case.pxi"

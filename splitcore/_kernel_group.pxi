@@ -1,8 +1,5 @@
 # Commit groups: bills and payments in flat arrays that grow by doubling; one run without the GIL.
 
-cdef type ALLOCATION = Allocation
-
-
 cdef struct grown_t:
     # One flat array: `used` of `room` items of `item` bytes.
     char *items
@@ -27,42 +24,6 @@ cdef int grow(grown_t *array, int64_t more) except -1:
     return 0
 
 
-cdef int read_named(
-    const shape_t *shape, object designation, named_t *named, Py_ssize_t room
-) except -1:
-    """Pairs (service, kopecks) read and their shape checked: how many, or -2 if malformed."""
-    cdef uint8_t seen[CHARGES_MAX]
-    cdef Py_ssize_t i, count = len(designation)
-    cdef object pair
-    cdef int64_t service = 0
-    if count > room:
-        return -2
-    memset(seen, 0, sizeof(seen))
-    for i in range(shape.charges):
-        seen[shape.service[i]] = 1
-    for i in range(count):
-        pair = designation[i]
-        if not PyTuple_CheckExact(pair) or PyTuple_GET_SIZE(pair) != 2:
-            return -2
-        if not (read_whole(<object> PyTuple_GET_ITEM(pair, 0), &service)
-                and read_whole(<object> PyTuple_GET_ITEM(pair, 1), &named[i].amount)):
-            return -2
-        if not within(service, 0, shape.charges - 1) or seen[service] != 1:
-            return -2
-        seen[service] = 2
-        named[i].service = <int32_t> service
-    return <int> count
-
-
-cdef int64_t *scratch_owed(
-    const int64_t *due, const int64_t *paid, int count, int64_t *owed
-) noexcept nogil:
-    cdef int i
-    for i in range(count):
-        owed[i] = due[i] - paid[i] if due[i] > paid[i] else 0
-    return owed
-
-
 @cython.final
 @cython.auto_pickle(False)
 cdef class Group:
@@ -78,6 +39,7 @@ cdef class Group:
     cdef grown_t values  # due, weight and paid of every bill
     cdef grown_t results  # charges, parts and commissions of every payment
     cdef int64_t done
+    cdef bint running  # without the GIL: another thread must not move the arrays
 
     def __cinit__(self):
         self.kept = []
@@ -92,6 +54,7 @@ cdef class Group:
         self.values.item = sizeof(int64_t)
         self.results.item = sizeof(int64_t)
         self.done = 0
+        self.running = False
 
     def __dealloc__(self):
         PyMem_Free(self.bills.items)
@@ -102,11 +65,18 @@ cdef class Group:
 
     def clear(self):
         """Forget all bills, payments and results; the buffers stay for the next group."""
+        self.expect_rest()
         self.kept.clear()
         self.bills.used = self.payments.used = self.named.used = 0
         self.values.used = self.results.used = self.done = 0
 
+    cdef int expect_rest(self) except -1:
+        if self.running:
+            raise RuntimeError("Expected a group at rest, was one that another thread runs")
+        return 0
+
     cdef int reserve(self, int64_t more) except -1:
+        self.expect_rest()
         if self.values.used + self.results.used + self.named.used + more > GROUP_VALUES_MAX:
             raise GroupFull(f"Expected at most {GROUP_VALUES_MAX} values, was more")
         return 0
@@ -186,12 +156,15 @@ cdef class Group:
     def run(self):
         """Split every payment added since the last run, in order. ConservationBroken: a defect."""
         cdef int code = ACCEPTED
+        self.expect_rest()
+        self.running = True
         with nogil:
             while self.done < self.payments.used:
                 code = self.split_next()
                 self.done += 1
                 if code == BROKEN:
                     break
+        self.running = False
         if code == BROKEN:
             raise refusal(BROKEN, "")
 
@@ -307,116 +280,3 @@ cdef int read_vectors(int n, object due, object weight, object paid, int64_t *at
         raise refusal(MALFORMED, "Expected values from 0, was a negative one")
     check_vectors(n, at)
     return 0
-
-
-cdef int check_vectors(int n, const int64_t *at) except -1:
-    """Due, weight and paid in 3 * n places against their limits."""
-    if not all_within(at, n, AMOUNT_MAX):
-        raise refusal(DUE_OUT_OF_RANGE, "Expected every due within its limits, was not")
-    if not all_within(at + 2 * n, n, PAID_MAX):
-        raise refusal(DUE_OUT_OF_RANGE, "Expected every amount paid within its limits, was not")
-    if not all_within(at + n, n, AMOUNT_MAX):
-        raise refusal(WEIGHT_OUT_OF_RANGE, "Expected every weight within its limits, was not")
-    return 0
-
-
-cdef int read_list(object given, int n, int64_t *numbers) except -1:
-    cdef int i
-    cdef list entries = given if PyList_CheckExact(given) else list(given)
-    if PyList_GET_SIZE(entries) != n:
-        raise refusal(MALFORMED, f"Expected {n} entries, was {len(entries)}")
-    for i in range(n):
-        if not read_whole(<object> PyList_GET_ITEM(entries, i), &numbers[i]):
-            raise not_whole(f"entry {i}", entries[i])
-    return 0
-
-
-cdef list list_parts(const shape_t *shape, list charges, const int64_t *parts):
-    """The parts as a list; the only part of a charge is the charge's own number again."""
-    cdef list result = PyList_New(shape.parts)
-    cdef object number
-    cdef int i, at
-    for i in range(shape.charges):
-        for at in range(shape.part_start[i], shape.part_start[i + 1]):
-            if shape.part_start[i + 1] - shape.part_start[i] == 1:
-                number = <object> PyList_GET_ITEM(charges, i)
-            else:
-                number = parts[at]
-            Py_INCREF(number)
-            PyList_SET_ITEM(result, at, <PyObject *> number)
-    return result
-
-
-cdef object allocation(const payment_t *payment, list charges, list parts, list commissions):
-    """An Allocation, its five places filled as tuple.__new__ would, without the call."""
-    cdef object made = PyType_GenericAlloc(ALLOCATION, 5)
-    cdef object amount = payment.amount
-    cdef object surcharge = payment.surcharge
-    cdef PyObject *places[5]
-    cdef int i
-    places[0] = <PyObject *> amount
-    places[1] = <PyObject *> surcharge
-    places[2] = <PyObject *> charges
-    places[3] = <PyObject *> parts
-    places[4] = <PyObject *> commissions
-    for i in range(5):
-        Py_INCREF(<object> places[i])
-        PyTuple_SET_ITEM(made, i, places[i])
-    return made
-
-
-def split_payment(Plan plan not None, Fees fees not None, object amount, object due, object weight,
-                  object paid, object overpayment, bint is_total, object surcharge,
-                  object designation):
-    """Split one payment over one bill given as lists of kopecks; see the reference."""
-    cdef int64_t numbers[3 * CHARGES_MAX]
-    cdef int64_t results[CHARGES_MAX + 2 * PARTS_MAX]
-    cdef int64_t owed[CHARGES_MAX]
-    cdef named_t named[CHARGES_MAX]
-    cdef payment_t payment
-    cdef const shape_t *shape = &plan.shape
-    cdef int n = shape.charges
-    cdef int code, named_count = 0
-    cdef int64_t policy
-    cdef int64_t *parts = results + n
-    cdef list charges
-    if fees.fees.count != shape.recipients:
-        raise refusal(MALFORMED, f"Expected {shape.recipients} rules, was {fees.fees.count}")
-    read_list(due, n, numbers)
-    if weight is None:
-        memcpy(numbers + n, numbers, <size_t> n * sizeof(int64_t))
-    else:
-        read_list(weight, n, numbers + n)
-    if paid is None:
-        memset(numbers + 2 * n, 0, <size_t> n * sizeof(int64_t))
-    else:
-        read_list(paid, n, numbers + 2 * n)
-    policy = whole(overpayment, "the overpayment")
-    if not within(policy, -2, n - 1):
-        raise outside(MALFORMED, "the overpayment", overpayment)
-    payment.given = whole(amount, "the amount")
-    if not read_rule(surcharge, &payment.surcharge_rule):
-        raise refusal(MALFORMED, "Expected a FeeRule of integers as the surcharge, was another")
-    if designation is not None:
-        named_count = read_named(shape, designation, named, CHARGES_MAX)
-        if named_count < 0:
-            raise refusal(MALFORMED, "Expected pairs of a service and kopecks, was other")
-    if is_total and payment.given == INT64_MAX and amount > INT64_MAX:
-        payment.given = 0
-    code = priced(payment.given, is_total, &payment.surcharge_rule, &payment.amount,
-                  &payment.surcharge)
-    if code == AMOUNT_OUT_OF_RANGE:
-        raise outside(code, "the amount", amount)
-    check_vectors(n, numbers)
-    if code == ACCEPTED:
-        scratch_owed(numbers, numbers + 2 * n, n, owed)
-        code = split_charges(shape, payment.amount, owed, numbers + n, <int> policy, named,
-                             named_count, results)
-    if code == ACCEPTED:
-        code = split_shares(shape, &fees.fees, results, parts, parts + shape.parts,
-                            &payment.commission)
-    if code != ACCEPTED:
-        raise refusal(code, "Expected a payment that can be split, was none")
-    charges = to_list(results, n)
-    return allocation(&payment, charges, list_parts(shape, charges, parts),
-                      to_list(parts + shape.parts, shape.recipients))

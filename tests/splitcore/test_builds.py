@@ -85,5 +85,5 @@ def test_the_suite_on_the_debug_build(debug_build: Path) -> None:
 def test_the_suite_on_the_reference() -> None:
     told = run(sys.executable, "-c", TOLD, where=ROOT, SPLITCORE_PURE="1")
     assert told.stdout.split()[0] == "reference"
-    # The differential properties compare both backends whichever is chosen; here they add nothing.
-    expect_suite(ROOT, "test_differential.py", SPLITCORE_PURE="1")
+    # These two are about the kernel, whichever backend is chosen; here they add nothing.
+    expect_suite(ROOT, "test_differential.py", "test_kernel_threads.py", SPLITCORE_PURE="1")
