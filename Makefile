@@ -59,8 +59,9 @@ $(VENV)/.kernel: $(VENV)/.installed $(KERNEL)
 	@touch $@
 
 .PHONY: demo
-demo: setup ## a region's day from nothing to the audit: payments, splits, settlement, payout files
-	@data=$$(mktemp -d); trap 'rm -rf "$$data"' EXIT; $(BIN)/kopeck demo --data "$$data"
+demo: setup ## a region's day from nothing to the audit; its files stay in var/demo/out
+	@rm -rf var/demo
+	@$(BIN)/kopeck demo --data var/demo
 
 .PHONY: test
 test: setup ## the whole suite; kills of processes run last and alone

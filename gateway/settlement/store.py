@@ -61,14 +61,20 @@ _POSITIONS = """
 _APPROVE = """
     UPDATE settlement_batches SET state = $2, approved_at = $3, approved_by = $4 WHERE number = $1
 """
+# Written from the allocations and not from the views over them: the planner would join each
+# share with every commission of the batch.
 _REPORT = """
-    SELECT s.at, s.subscriber_account, s.service, b.period, s.amount_kopecks, s.payment,
-           NULL::uuid AS refund, coalesce(c.commission_kopecks, 0) AS commission_kopecks, s.place
-    FROM shares AS s
-    JOIN bills AS b ON b.subscriber_account = s.subscriber_account AND b.number = s.bill
-    LEFT JOIN commissions AS c ON c.payment = s.payment AND c.recipient = s.recipient
-                              AND c.settlement_batch = $1
-    WHERE s.settlement_batch = $1 AND s.recipient = $2 AND s.refund IS NULL
+    SELECT a.at, a.subscriber_account, part.service, b.period, s.kopecks AS amount_kopecks,
+           a.payment, NULL::uuid AS refund, coalesce(c.kopecks, 0) AS commission_kopecks, s.place
+    FROM allocations AS a
+    CROSS JOIN LATERAL unpack(a.shares) AS s
+    JOIN split_plan_parts AS part ON part.plan = a.plan AND part.place = s.place
+    JOIN bills AS b ON b.subscriber_account = a.subscriber_account AND b.number = a.bill
+    LEFT JOIN LATERAL (
+        SELECT withheld.kopecks FROM split_plan_recipients AS r
+        JOIN unpack(a.commissions) AS withheld ON withheld.place = r.place
+        WHERE r.plan = a.plan AND r.recipient = part.recipient) AS c ON true
+    WHERE a.settlement_batch = $1 AND part.recipient = $2 AND s.kopecks > 0
     UNION ALL
     SELECT s.at, s.subscriber_account, s.service, b.period, s.amount_kopecks, s.payment,
            s.refund, 0, s.place
