@@ -22,7 +22,7 @@ from gateway.journal.db_transaction import writing
 from gateway.parties import store as party_store
 from gateway.splitting import store as splitting_store
 from gateway.splitting.plans import Draft
-from splitcore import pack
+from splitcore import SplitError, pack
 
 PART_MAX = 500
 
@@ -87,15 +87,16 @@ async def _load_part(
             accounts = [bill.subscriber_account for _, bill in lines]
             before = await bill_store.lock_or_make(conn, accounts)
             lines, late = _not_closed(lines, before)
-            rows = await _rows(conn, [bill for _, bill in lines], known, before)
+            rows, too_much = await _rows(conn, lines, known, before)
             if rows:
                 await bill_store.replace(conn, rows, caller.number, context.clock.now())
-    return refused + late
+    return refused + late + too_much
 
 
 async def _rows(
-    conn: Any, bills: Sequence[Bill], known: dict[str, int], before: dict[str, OpenBill]
-) -> list[BillRow]:
+    conn: Any, lines: Sequence[Line], known: dict[str, int], before: dict[str, OpenBill]
+) -> tuple[list[BillRow], list[tuple[int, Refusal]]]:
+    bills = [bill for _, bill in lines]
     drafts = [Draft(bill.charges, known) for bill in bills]
     numbers = await splitting_store.number_plans(conn, drafts)
     counts_from = await _counts_from(conn, bills, before)
@@ -108,10 +109,16 @@ async def _rows(
         ],
     )
     rows = []
-    for bill, draft in zip(bills, drafts, strict=True):
+    refused = []
+    for (index, bill), draft in zip(lines, drafts, strict=True):
         account = bill.subscriber_account
         due = pack([charge.due for charge in bill.charges])
-        paid = carried(draft.split, draft.service_index, due, received.get(account, {}))
+        try:
+            paid = carried(draft.split, draft.service_index, due, received.get(account, {}))
+        except SplitError as error:
+            # More was paid than any bill can carry: this line's misfortune, not its neighbours'.
+            refused.append((index, Refusal(error.code, error.detail)))
+            continue
         rows.append(
             BillRow(
                 subscriber_account=account,
@@ -127,7 +134,7 @@ async def _rows(
                 as_of=bill.as_of,
             )
         )
-    return rows
+    return rows, refused
 
 
 async def _counts_from(

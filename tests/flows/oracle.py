@@ -56,6 +56,11 @@ _NONE_MAY_BE = {
         GROUP BY a.payment, a.amount HAVING sum(s.amount_kopecks) <> a.amount""",
     "a share given back beyond what it was": """
         SELECT payment FROM shares GROUP BY payment, place HAVING sum(amount_kopecks) < 0""",
+    "a recipient of a counted batch without a position": """
+        SELECT s.recipient FROM shares AS s JOIN settlement_batches AS b
+            ON b.number = s.settlement_batch AND b.state <> 'cut'
+        WHERE NOT EXISTS (SELECT FROM positions AS p WHERE p.recipient = s.recipient
+                          AND p.settlement_batch = s.settlement_batch)""",
     "a batch counted that is not cut": """
         SELECT number FROM settlement_batches, cut WHERE number >= cut.settlement_batch""",
     "a position that its rows do not explain": """

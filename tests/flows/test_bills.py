@@ -200,3 +200,13 @@ async def test_bills_loaded_while_the_account_pays_lose_no_kopeck(region: Region
     assert paid == sum(100 + n for n in range(60)) + 60 * 7
     assert await check_splits(region.conn, region.loaded) == 120
     await check_books(region.conn)
+
+
+async def test_more_than_a_bill_can_carry_refuses_its_line_alone(region: Region) -> None:
+    await region.load(bill("A"))
+    await asyncio.gather(*(region.pay(f"p{n}", "A", 10**13) for n in range(2)))
+    assert await region.load(bill("B"), bill("A"), bill("C")) == [(1, "amount_out_of_range")]
+    # A new period has it all in its dues.
+    assert await region.load(bill("A", period="2026-11")) == []
+    await check_splits(region.conn, region.loaded)
+    await check_books(region.conn)
