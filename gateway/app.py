@@ -34,9 +34,11 @@ from splitcore import BACKEND
 
 BACKLOG = 1024
 LINGER_S = 2.0
+# For answers that are written but not taken yet, at the very end.
+CLOSE_S = 1.0
 HEAD_LINE_BYTES_MAX = 8_190
 HEAD_LINES_MAX = 64
-GAUGES_EVERY_S = 15.0
+GAUGES_EVERY_S = 60.0
 GAUGES_SHARE = 20
 GAUGES_SLOT = 0
 # A payment makes no cycles; the collector's usual pace would only stop everyone for nothing.
@@ -111,9 +113,12 @@ async def running(
     limit = RateLimit(
         settings.rate_limit_per_s, settings.workers, context.clock, settings.redis_url
     )
-    runner = web.ServerRunner(
-        make_server(context, intake, telemetry, limit), shutdown_timeout=settings.drain_s
-    )
+    routes = RouteTable(table.routes())
+    document = openapi.document(routes.routes, __version__)
+    house = House(context, intake, telemetry, document, stopping=asyncio.Event())
+    door = Door(house, routes, limit)
+    server = make_server(door, settings)
+    runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
     await intake.start()
     await runner.setup()
     counting = None
@@ -122,22 +127,34 @@ async def running(
     try:
         yield runner
     finally:
+        house.stopping.set()
         if counting is not None:
             counting.cancel()
             with suppress(asyncio.CancelledError):
                 await counting
-        await runner.cleanup()
+        await _finish(runner, server, door, settings.drain_s)
         await intake.drain()
         await limit.close()
 
 
-def make_server(context: Context, intake: Intake, telemetry: Telemetry, limit: RateLimit) -> Server:
+async def _finish(runner: web.ServerRunner, server: Server, door: Door, drain_s: float) -> None:
+    """Accepts no more, lets what was begun end, then closes.
+
+    aiohttp's own cleanup drops what still comes of a body, so it may only begin afterwards.
+    """
+    for site in runner.sites:
+        await site.stop()
+    server.close_idle()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(max(1.0, drain_s - 2 * CLOSE_S)):
+            await door.idle()
+    await runner.cleanup()
+
+
+def make_server(door: Door, settings: Settings) -> Server:
     """The HTTP server of one worker, not listening yet."""
-    settings = context.settings
-    routes = RouteTable(table.routes())
-    house = House(context, intake, telemetry, openapi.document(routes.routes, __version__))
     return Server(
-        Door(house, routes, limit).answer,
+        door.answer,
         settings.connections_max,
         access_log=None,
         auto_decompress=False,

@@ -18,7 +18,7 @@ from gateway.api.failures import told
 from gateway.api.payments import failed_as, outcome_of
 from gateway.api.spool import PIECE_BYTES, Spool
 from gateway.domain.payment import METHODS, Receipt
-from gateway.domain.refusals import Refusal
+from gateway.domain.refusals import Refusal, Unavailable
 from gateway.telemetry import UNKNOWN_METHOD
 
 WINDOW: Final = 4_096
@@ -39,11 +39,22 @@ async def take(house: House, call: Call) -> web.StreamResponse:
     window: Window = asyncio.Queue(WINDOW)
     with Spool() as spool:
         outcomes = _Outcomes(house, call, response, spool)
-        async with asyncio.TaskGroup() as both:
-            both.create_task(outcomes.answer(window))
-            await _read(house, call, window)
-        await outcomes.finish()
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(outcomes.answer(window))
+                await _read(house, call, window)
+            await outcomes.finish()
+        finally:
+            _abandon(window)
     return response
+
+
+def _abandon(window: Window) -> None:
+    """Lets outcomes nobody will read come to nothing, quietly; their payments go on."""
+    while not window.empty():
+        outcome = window.get_nowait()
+        if outcome is not None and isinstance(outcome[1], asyncio.Future):
+            outcome[1].add_done_callback(lambda late: late.cancelled() or late.exception())
 
 
 async def _read(house: House, call: Call, window: Window) -> None:
@@ -55,6 +66,10 @@ async def _read(house: House, call: Call, window: Window) -> None:
         async for line in reading.lines(pieces, settings.body_bytes_max):
             method = UNKNOWN_METHOD
             try:
+                if house.stopping.is_set():
+                    raise Unavailable(
+                        "unavailable", "This process is stopping; send this line again"
+                    )
                 if line is None:
                     raise Refusal("body_too_large", "Expected a shorter line")
                 request = decode.bulk_payment(line, caller)

@@ -1,5 +1,6 @@
 """One request on its way through the door, and what every view needs at hand."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,16 @@ from gateway.telemetry import Telemetry
 
 @dataclass(frozen=True)
 class House:
-    """What a worker has: the flows' context, the intake of payments, the metrics, the pages."""
+    """What a worker has: the flows' context, the intake of payments, the metrics, the document.
+
+    `stopping` is set when the worker begins to drain; streams take no more payments then.
+    """
 
     context: Context
     intake: Intake
     telemetry: Telemetry
-    openapi: bytes = b""
+    openapi: bytes
+    stopping: asyncio.Event
 
 
 class Call:

@@ -3,6 +3,7 @@
 One flat function instead of a stack of middlewares: each layer of a stack costs every payment.
 """
 
+import asyncio
 import re
 from typing import Final
 
@@ -54,9 +55,29 @@ class Door:
         self._body_timeout_s = settings.body_timeout_s
         self._in_flight_max = settings.queue_max
         self._in_flight = 0
+        self._answering = 0
+        self._idle = asyncio.Event()
+
+    async def idle(self) -> None:
+        """Returns once no request is being answered; for a worker that takes no more of them."""
+        while self._answering:
+            self._idle.clear()
+            await self._idle.wait()
 
     async def answer(self, request: Request) -> Answer:
         """The answer to any request whatsoever; raises only when nobody is there to hear it."""
+        self._answering += 1
+        try:
+            reply = await self._answer(request)
+        finally:
+            self._answering -= 1
+            if not self._answering:
+                self._idle.set()
+        if self._house.stopping.is_set():
+            reply.force_close()
+        return reply
+
+    async def _answer(self, request: Request) -> Answer:
         name = UNMATCHED
         try:
             if request.version not in _VERSIONS:

@@ -36,6 +36,14 @@ _KEYED: Final = (
     "idempotency_key_in_progress",
 )
 
+_TAGS: Final = {
+    "/v1/payments": "Payments",
+    "/v1/quotes": "Payments",
+    "/v1/bills": "Bills",
+    "/v1/recipients": "Terms",
+    "/v1/surcharges": "Terms",
+    "/v1/settlement-batches": "Settlement",
+}
 _QUERY: Final[dict[str, dict[str, Any]]] = {
     "subscriber_account": {"type": "string", "pattern": bodies.ACCOUNT_PATTERN},
     "from": {"type": "string", "format": "date-time", "description": "The earliest accepted_at"},
@@ -92,6 +100,7 @@ def _exactly_one_amount(schemas: dict[str, Any]) -> None:
 def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.name,
+        "tags": [_tag(route.path)],
         "summary": route.summary,
         "responses": _responses(route),
     }
@@ -129,6 +138,13 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _tag(path: str) -> str:
+    for begin, tag in _TAGS.items():
+        if path.startswith(begin):
+            return tag
+    return "Operation"
 
 
 def _pattern(path: str, name: str) -> str:

@@ -53,6 +53,11 @@ class Connection(web.RequestHandler):
         if isinstance(failure, BaseException):
             log_bug(failure, "the server")
 
+    def close_if_idle(self) -> None:
+        """Ends a connection on which nothing was asked that is not answered yet."""
+        if not self._request_in_progress and not self._messages:
+            self.force_close()
+
 
 class Server(web.Server):
     """Makes connections, at most `connections_max` of them at once."""
@@ -79,6 +84,12 @@ class Server(web.Server):
         super().connection_made(handler, transport)
         if len(self._connections) > self._connections_max:
             transport.abort()
+
+    def close_idle(self) -> None:
+        """Ends every connection that waits for its next request."""
+        for connection in self.connections:
+            if isinstance(connection, Connection):
+                connection.close_if_idle()
 
 
 def log_bug(failure: BaseException, where: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from yarl import URL
 
-from tests.api.conftest import Gateway, bill, payment
+from tests.api.conftest import Gateway, bill, payment, served
 
 
 def line(key: str | None, **changes: Any) -> bytes:
@@ -227,3 +227,34 @@ async def test_an_account_with_slashes_is_found(region: Gateway) -> None:
             headers={"Authorization": f"Bearer {region.secrets['operator']}"},
         ) as response:
             assert response.status == 200
+
+
+async def test_lines_that_come_while_the_worker_drains_are_told_to_come_again(
+    database_url: str,
+) -> None:
+    async with served(database_url) as gateway:
+        secret = gateway.secrets["acquirer"]
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        lines = [line("before"), line("after-1"), line("after-2")]
+        head = (
+            f"POST /v1/payments/bulk HTTP/1.1\r\nHost: x\r\nContent-Length: {len(b''.join(lines))}"
+            f"\r\nAuthorization: Bearer {secret}\r\n\r\n"
+        )
+        writer.write(head.encode() + lines[0])
+        async with asyncio.timeout(5):
+            await reader.readuntil(b'"status":201')
+        idle_reader, idle = await asyncio.open_connection("127.0.0.1", gateway.port)
+
+        async def come_late() -> bytes:
+            assert await idle_reader.read(1) == b""
+            writer.write(lines[1] + lines[2])
+            return await reader.read(-1)
+
+        late = asyncio.create_task(come_late())
+    async with asyncio.timeout(5):
+        rest = await late
+    writer.close()
+    idle.close()
+    assert rest.count(b'"status":503') == 2
+    assert rest.count(b'"code":"unavailable"') == 2
+    assert rest.endswith(b"0\r\n\r\n")

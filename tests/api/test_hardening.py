@@ -261,3 +261,27 @@ def test_start_is_refused_under_a_slow_or_stripped_interpreter(
         patch.setattr(http_parser, "HttpRequestParser", http_parser.HttpRequestParserPy)
         with pytest.raises(StartRefused):
             app.refuse_unsafe_interpreter()
+
+
+async def test_a_drain_lets_a_body_that_still_comes_be_answered(database_url: str) -> None:
+    async with served(database_url, body_timeout_s=5, drain_s=15) as gateway:
+        secret = gateway.secrets["acquirer"].encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(POST.replace(b"%b", secret) + b"Content-Length: 2\r\n\r\n{")
+        idle_reader, idle = await asyncio.open_connection("127.0.0.1", gateway.port)
+        idle.write(GET + b"\r\n")
+        await idle_reader.readuntil(b'"alive"}')
+
+        async def come_late() -> bytes:
+            # The idle connection ends first: the worker has begun to drain.
+            assert await idle_reader.read(1) == b""
+            writer.write(b"}")
+            return await reader.read(-1)
+
+        late = asyncio.create_task(come_late())
+    async with asyncio.timeout(5):
+        answer = await late
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"Connection: close" in answer
+    for one in (writer, idle):
+        one.close()
