@@ -44,6 +44,9 @@ async def take(house: House, call: Call) -> web.StreamResponse:
                 both.create_task(outcomes.answer(window))
                 await _read(house, call, window)
             await outcomes.finish()
+        except ExceptionGroup as failed:
+            # Nearly always the caller that left, which nobody needs to hear about.
+            raise failed.exceptions[0] from None
         finally:
             _abandon(window)
     return response

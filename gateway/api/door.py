@@ -93,6 +93,8 @@ class Door:
                 reply = await self._serve(route, request, names)
         except Exception as failure:
             if request.writer.output_size > 0 or request.transport is None:
+                if told(failure)[0] == "internal":
+                    log_bug(failure, name)
                 _break_off(request)
                 raise ConnectionResetError("The answer broke off") from failure
             reply = self._problem(request, failure)

@@ -36,8 +36,8 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> Any:
         """400 for what the parser refused, 500 for anything else; the connection ends."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("An answer had begun")
+        if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
+            raise ConnectionError("Nobody is there, or an answer had begun")
         if status == 400:
             reply = replies.problem("malformed", "Expected a well-formed HTTP request")
         else:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
+import pytest
 from yarl import URL
 
 from tests.api.conftest import Gateway, bill, payment, served
@@ -94,7 +95,9 @@ async def test_outcomes_come_before_the_body_has_ended(region: Gateway) -> None:
     writer.close()
 
 
-async def test_a_body_that_breaks_off_keeps_its_whole_lines_only(region: Gateway) -> None:
+async def test_a_body_that_breaks_off_keeps_its_whole_lines_only(
+    region: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", region.port)
     head = (
         "POST /v1/payments/bulk HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n"
@@ -109,6 +112,7 @@ async def test_a_body_that_breaks_off_keeps_its_whole_lines_only(region: Gateway
     assert again["replayed"] is True
     (fresh,) = await sent(region, line("cut"))
     assert "replayed" not in fresh
+    assert not caplog.records
 
 
 async def test_a_body_that_stalls_is_told_so_and_cut_off(region: Gateway) -> None:

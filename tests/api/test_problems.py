@@ -2,8 +2,10 @@
 
 import logging
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import asyncpg
 import pytest
 
@@ -11,7 +13,7 @@ import gateway
 from gateway.api import problems, replies
 from gateway.api.failures import told
 from gateway.domain.refusals import InvariantBroken, Refusal, Unavailable
-from gateway.flows import find_bill
+from gateway.flows import find_bill, reports
 from splitcore import CODES, REFUND_CODES
 from tests.api.conftest import Gateway, served
 
@@ -140,3 +142,26 @@ async def test_request_ids_come_back(gateway: Gateway) -> None:
     assert answer.headers["X-Request-Id"] == "abc-1"
     answer = await gateway.send("GET", "/healthz", headers={"X-Request-Id": "a b"})
     assert "X-Request-Id" not in answer.headers
+
+
+async def test_a_stream_that_fails_is_cut_off_and_logged(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was sent of a report must not look like a whole one."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"first"
+        raise KeyError("220012345")
+
+    async def report(*_: object) -> AsyncIterator[bytes]:
+        return pieces()
+
+    monkeypatch.setattr(reports, "report", report)
+    path = "/v1/settlement-batches/sb_" + "0" * 32 + "/reports/heat"
+    async with served(database_url) as gateway_:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await gateway_.send("GET", path, role="operator")
+    logged = [record.getMessage() for record in caplog.records]
+    assert len(logged) == 1
+    assert "KeyError" in logged[0]
+    assert "220012345" not in logged[0]
