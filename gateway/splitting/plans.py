@@ -126,8 +126,11 @@ class PlanShelf:
         self._plans_max = plans_max
 
     def missing(self, numbers: Iterable[int]) -> list[int]:
-        """Those of the numbers that are not on the shelf."""
-        return sorted(set(numbers) - self._plans.keys())
+        """Those of the numbers that are not on the shelf; the others are needed now as well."""
+        wanted = set(numbers)
+        for number in wanted & self._plans.keys():
+            self._plans.move_to_end(number)
+        return sorted(wanted - self._plans.keys())
 
     def put(self, plan: Plan) -> None:
         """Keep a plan, and put away the one that was needed longest ago where it is too many."""

@@ -5,11 +5,13 @@ import random
 
 import pytest
 
+import splitcore
 from gateway.domain.payment import Receipt
 from gateway.domain.refusals import Refusal, Unavailable
 from gateway.flows import find_payments
 from gateway.flows.find_bill import find as find_bill
 from gateway.flows.set_terms import set_surcharge
+from gateway.splitting.plans import Plan, PlanShelf
 from splitcore import FeeRule, amount_for_total, fee
 from tests.flows.oracle import check_books, check_splits
 from tests.flows.region import CARD, CASH, Region, bill, receipts_of, to_charge
@@ -199,3 +201,18 @@ async def test_fee_rules_are_in_force_from_their_commit_on(region: Region) -> No
     assert (first.surcharge, second.surcharge) == (500, 7)
     stored = await region.conn.fetch("SELECT surcharge, terms_version FROM payments ORDER BY id")
     assert stored[0]["terms_version"] < stored[1]["terms_version"]
+
+
+def test_a_plan_that_is_needed_now_is_not_put_away_for_another() -> None:
+    def plan(number: int) -> Plan:
+        split = splitcore.Plan([0], [0], [[(0, splitcore.PPM)]])
+        return Plan(number, split, ["heating"], [1], ["heat"], bytes(32))
+
+    shelf = PlanShelf(plans_max=2)
+    shelf.put(plan(1))
+    shelf.put(plan(2))
+    # A group needs the plan that was put there first, and one that is not there yet.
+    assert shelf.missing([1, 3]) == [3]
+    shelf.put(plan(3))
+    assert (shelf.get(1).number, shelf.get(3).number) == (1, 3)
+    assert shelf.missing([2]) == [2]
