@@ -38,7 +38,7 @@ LINGER_S = 2.0
 CLOSE_S = 1.0
 HEAD_LINE_BYTES_MAX = 8_190
 HEAD_LINES_MAX = 64
-GAUGES_EVERY_S = 60.0
+GAUGES_EVERY_S = 5.0
 GAUGES_SHARE = 20
 GAUGES_SLOT = 0
 # A payment makes no cycles; the collector's usual pace would only stop everyone for nothing.

@@ -24,14 +24,22 @@ from gateway.domain.refusals import Refusal, Unavailable
 UNMATCHED: Final = "unmatched"
 
 _VERSIONS: Final = (HttpVersion11, HttpVersion10)
-# Opaque bytes are let through to the strict decoder; what names another form is not.
-_JSON_TYPES: Final = frozenset({"", "application/json", "application/octet-stream"})
+# Types that say nothing, such as those that curl and urllib put on a body nobody named, are let
+# through to the strict decoder; what names another form is not.
+_JSON_TYPES: Final = frozenset(
+    {
+        "",
+        "application/json",
+        "application/octet-stream",
+        "application/x-www-form-urlencoded",
+        "text/plain",
+    }
+)
 _STREAM_TYPES: Final = _JSON_TYPES | {
     "application/x-ndjson",
     "application/ndjson",
     "application/jsonl",
     "application/x-jsonlines",
-    "text/plain",
 }
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
 _CLOSING: Final = frozenset(

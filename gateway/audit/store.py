@@ -226,22 +226,37 @@ _SUSPENSE = """
          - (SELECT coalesce(sum(amount), 0) FROM resolutions)
          - (SELECT coalesce(sum(amount), 0) FROM refunds WHERE shares IS NULL) AS suspense
 """
+# Added up by plan and place first: names are joined to a few sums, not to every share.
 _UNSETTLED = """
-    SELECT r.kind, sum(u.kopecks)::bigint AS kopecks
-    FROM (SELECT recipient, amount_kopecks AS kopecks FROM shares
-          WHERE settlement_batch >= (SELECT min(number) FROM (
-                SELECT settlement_batch AS number FROM cut
-                UNION ALL SELECT number FROM settlement_batches WHERE state = 'cut') AS o)
+    WITH uncounted AS (
+        SELECT number FROM settlement_batches WHERE state = 'cut'
+        UNION ALL SELECT settlement_batch FROM cut),
+    shared AS (
+        SELECT a.plan, s.place, sum(s.kopecks) AS kopecks
+        FROM uncounted AS u JOIN allocations AS a ON a.settlement_batch = u.number
+        CROSS JOIN LATERAL unpack(a.shares) AS s GROUP BY a.plan, s.place),
+    returned AS (
+        SELECT r.plan, s.place, sum(s.kopecks) AS kopecks
+        FROM uncounted AS u JOIN refunds AS r ON r.settlement_batch = u.number
+        CROSS JOIN LATERAL unpack(r.shares) AS s GROUP BY r.plan, s.place),
+    withheld AS (
+        SELECT a.plan, c.place, sum(c.kopecks) AS kopecks
+        FROM uncounted AS u JOIN allocations AS a ON a.settlement_batch = u.number
+        CROSS JOIN LATERAL unpack(a.commissions) AS c GROUP BY a.plan, c.place)
+    SELECT r.kind, sum(m.kopecks)::bigint AS kopecks
+    FROM (SELECT p.recipient, m.kopecks
+          FROM shared AS m JOIN split_plan_parts AS p USING (plan, place)
           UNION ALL
-          SELECT recipient, -commission_kopecks FROM commissions
-          WHERE settlement_batch >= (SELECT min(number) FROM (
-                SELECT settlement_batch AS number FROM cut
-                UNION ALL SELECT number FROM settlement_batches WHERE state = 'cut') AS o)
+          SELECT p.recipient, -m.kopecks
+          FROM returned AS m JOIN split_plan_parts AS p USING (plan, place)
+          UNION ALL
+          SELECT p.recipient, -m.kopecks
+          FROM withheld AS m JOIN split_plan_recipients AS p USING (plan, place)
           UNION ALL
           SELECT p.recipient, p.payable FROM positions AS p
           JOIN settlement_batches AS b ON b.number = p.settlement_batch
-          WHERE b.state = 'closed') AS u
-    JOIN recipients AS r ON r.number = u.recipient GROUP BY r.kind
+          WHERE b.state = 'closed') AS m
+    JOIN recipients AS r ON r.number = m.recipient GROUP BY r.kind
 """
 _PAYOUTS = "SELECT state, count(*) AS payouts FROM payouts GROUP BY state"
 

@@ -1,7 +1,7 @@
 """Who pays: the settlement centre's own account (pure).
 
-A database of our own without a centre registered is a trial, and pays from an account that says so
-in its name; no bank holds such an account, so such a file moves no money.
+Until a recipient of kind `centre` is registered everything is a trial, and is paid from an account
+that says so in its name; no bank holds such an account, so such a file moves no money.
 """
 
 from gateway.domain.party import Recipient

@@ -13,23 +13,38 @@ _ADD = """
     VALUES ($1, $2, $3, $4, $5, $6)
 """
 _UNCOUNTED = "SELECT number FROM settlement_batches WHERE state = 'cut' ORDER BY number"
+# Added up by plan and place first, so that the names are joined to a few sums and not to
+# every share.
 _COUNT = """
-    WITH moved AS (
-        SELECT recipient,
-               coalesce(sum(amount_kopecks) FILTER (WHERE refund IS NULL), 0)::bigint AS gross,
-               coalesce(-sum(amount_kopecks) FILTER (WHERE refund IS NOT NULL), 0)::bigint
-                   AS refunds
-        FROM shares WHERE settlement_batch = $1 GROUP BY recipient),
+    WITH shared AS (
+        SELECT a.plan, s.place, sum(s.kopecks) AS kopecks
+        FROM allocations AS a CROSS JOIN LATERAL unpack(a.shares) AS s
+        WHERE a.settlement_batch = $1 GROUP BY a.plan, s.place),
+    returned AS (
+        SELECT r.plan, s.place, sum(s.kopecks) AS kopecks
+        FROM refunds AS r CROSS JOIN LATERAL unpack(r.shares) AS s
+        WHERE r.settlement_batch = $1 GROUP BY r.plan, s.place),
     withheld AS (
-        SELECT recipient, sum(commission_kopecks)::bigint AS commission
-        FROM commissions WHERE settlement_batch = $1 GROUP BY recipient),
-    carried AS (
-        SELECT recipient, carried_out FROM positions
+        SELECT a.plan, c.place, sum(c.kopecks) AS kopecks
+        FROM allocations AS a CROSS JOIN LATERAL unpack(a.commissions) AS c
+        WHERE a.settlement_batch = $1 GROUP BY a.plan, c.place),
+    moved AS (
+        SELECT p.recipient, m.kopecks AS gross, 0 AS refunds, 0 AS commission, 0 AS carried_in
+        FROM shared AS m JOIN split_plan_parts AS p USING (plan, place) WHERE m.kopecks > 0
+        UNION ALL
+        SELECT p.recipient, 0, m.kopecks, 0, 0
+        FROM returned AS m JOIN split_plan_parts AS p USING (plan, place) WHERE m.kopecks > 0
+        UNION ALL
+        SELECT p.recipient, 0, 0, m.kopecks, 0
+        FROM withheld AS m JOIN split_plan_recipients AS p USING (plan, place)
+        WHERE m.kopecks > 0
+        UNION ALL
+        SELECT recipient, 0, 0, 0, carried_out FROM positions
         WHERE settlement_batch = $1 - 1 AND carried_out <> 0),
     balance AS (
-        SELECT recipient, coalesce(gross, 0) AS gross, coalesce(commission, 0) AS commission,
-               coalesce(refunds, 0) AS refunds, coalesce(carried_out, 0) AS carried_in
-        FROM moved FULL JOIN withheld USING (recipient) FULL JOIN carried USING (recipient))
+        SELECT recipient, sum(gross)::bigint AS gross, sum(refunds)::bigint AS refunds,
+               sum(commission)::bigint AS commission, sum(carried_in)::bigint AS carried_in
+        FROM moved GROUP BY recipient)
     INSERT INTO positions (settlement_batch, recipient, gross, commission, refunds, net,
                            carried_in, payable, carried_out)
     SELECT $1, recipient, gross, commission, refunds, gross - commission - refunds, carried_in,
