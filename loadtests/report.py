@@ -1,7 +1,12 @@
-"""What a bench found: rows of a measured figure beside another, as a table and as JSON."""
+"""What a bench found: rows of a measured figure beside another, as a table, JSON or a page.
+
+`python -m loadtests.report result.json` prints the page of a result that a bench wrote.
+"""
 
 import statistics
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -139,3 +144,33 @@ def printed(result: Result, console: Console) -> None:
     console.print(table(result.rows))
     console.print(Text(LEGEND), soft_wrap=True)
     console.print(Text(f"{result.seconds:.0f} s in all"))
+
+
+def page(result: Result) -> str:
+    """The result as a Markdown page."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "One run of `make bench`; [how to read it](../loadtests/README.md). The load generator,",
+        "the gateway and PostgreSQL (`fsync`, `synchronous_commit` on) share the machine.",
+        "",
+        "| what | measured | against | ratio | must | aim | others |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in result.rows:
+        what, measured, ratio, must, aim, others = cells(row)
+        what, _, peer = what.partition("\n  against ")
+        measured, _, against = measured.partition("\n")
+        compared = f"{peer}: {against}" if peer else ""
+        told = (what, measured, compared, ratio, must, aim, others)
+        lines.append(f"| {' | '.join(told)} |")
+    lines += ["", *LEGEND.splitlines(), ""]
+    for title, members in (("Machine", result.machine), ("Settings", result.settings)):
+        told_of = ", ".join(f"{name} {value}" for name, value in members.items())
+        lines += [f"{title}: {told_of}.", ""]
+    lines.append(f"The whole run took {result.seconds:.0f} s.")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(page(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Result)), end="")

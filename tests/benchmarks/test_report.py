@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from loadtests import machine
-from loadtests.report import Figure, Goal, Result, Row, cells, printed, shown
+from loadtests.report import Figure, Goal, Result, Row, cells, page, printed, shown
 
 
 def row(**changes: Any) -> Row:
@@ -92,3 +93,16 @@ def test_printed_table_names_machine_and_rows(capsys: pytest.CaptureFixture[str]
     assert "Median [least–most]" in said
     assert f"python {found['python']}" in said
     assert found["fdatasync_us"] > 0
+
+
+def test_page_can_be_made_of_a_written_result() -> None:
+    result = Result({"cores": 2}, {"workers": 2}, 12.5, [row(), row(against=None, peer="")])
+    read = msgspec.json.decode(result.as_json(), type=Result)
+    assert read == result
+    lines = page(read).splitlines()
+    assert (
+        "| one payment a request | 500 [300–900] payments/s | a constant: 1 000 [1 000–1 000] /s"
+        " | 0.5 × | ≥ 0.4 × ✓ | ≥ 0.6 × ✗ | 0.00 |" in lines
+    )
+    assert "| one payment a request | 500 [300–900] payments/s |  |  | ≥ 0.4 × ✗" in page(read)
+    assert "Machine: cores 2." in lines
