@@ -122,11 +122,12 @@ class Telemetry:
             "Debits less credits over the whole ledger; anything but 0 is a bug.",
         )
         self._suspense = self._gauge(
-            "kopeck_suspense_kopecks", "Money held for accounts that have no bill."
+            "kopeck_suspense_kopecks",
+            "Money held for accounts that have no bill; counted every few seconds.",
         )
         unsettled = Gauge(
             "kopeck_unsettled_kopecks",
-            "Owed to recipients and not in a closed settlement batch yet.",
+            "Owed to recipients and not approved yet; counted every few seconds.",
             ["recipient_kind"],
             registry=self.registry,
             multiprocess_mode="mostrecent",

@@ -46,7 +46,7 @@ class Authenticator:
             caller = await keys.find_caller(conn, digest)
         if caller is None:
             self._known.pop(digest, None)
-            raise Refusal("unauthenticated", "Expected a key that is in force")
+            raise Refusal("unauthenticated", "Expected a key in force, was unknown or revoked")
         if len(self._known) >= KNOWN_MAX:
             self._known.clear()
         self._known[digest] = (caller, now + KNOWN_S)

@@ -22,6 +22,7 @@ from gateway.domain.party import Caller
 from gateway.domain.refusals import Refusal, Unavailable
 
 UNMATCHED: Final = "unmatched"
+NO_PATH: Final = "Expected a path of this gateway; /docs lists them"
 
 _VERSIONS: Final = (HttpVersion11, HttpVersion10)
 # Types that say nothing, such as those that curl and urllib put on a body nobody named, are let
@@ -157,7 +158,7 @@ class Door:
 
     def _no_route(self, request: Request, methods: list[str]) -> Reply:
         if not methods and request.method not in ("TRACE", "CONNECT"):
-            return self._problem(request, Refusal("not_found", "Expected a path of this gateway"))
+            return self._problem(request, Refusal("not_found", NO_PATH))
         allowed = ", ".join(methods or ["GET", "POST", "PUT"])
         detail = f"Expected {allowed}"
         reply = replies.problem("method_not_allowed", detail, replies.header("Allow", allowed))

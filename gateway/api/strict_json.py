@@ -25,7 +25,7 @@ def decode(decoder: msgspec.json.Decoder[Body], content: bytes) -> Body:
     try:
         body = decoder.decode(content)
     except msgspec.ValidationError as fault:
-        raise Refusal("malformed", _sentence(str(fault))) from None
+        raise Refusal("malformed", _sentence(str(fault), decoder.type)) from None
     except (ValueError, RecursionError):
         raise Refusal("malformed", "Expected one JSON value in UTF-8") from None
     check_text(content)
@@ -85,7 +85,7 @@ def _holds_nul(value: object) -> bool:
     return isinstance(value, list) and any(map(_holds_nul, value))
 
 
-def _sentence(told: str) -> str:
+def _sentence(told: str, kind: type) -> str:
     """msgspec's complaint in our words: kinds and places of our own names, never a value."""
     head, _, path = told.rpartition(" - at `")
     place = path.rstrip("`") if head else "$"
@@ -94,7 +94,10 @@ def _sentence(told: str) -> str:
     if missing := _MISSING.match(message):
         return f"Expected {missing[1]}{where}, was absent"
     if "unknown field" in message:
-        return f"Expected only known keys{where}, was another"
+        known = getattr(kind, "__struct_encode_fields__", ())
+        if place == "$" and known:
+            return f"Expected no fields but {', '.join(known)}; was another"
+        return f"Expected only known fields{where}, was another"
     if kinds := _EXPECTED.match(message):
         return f"Expected {kinds[1].replace('|', 'or')}{where}, was {kinds[2]}"
     return f"Expected another value{where}"

@@ -10,6 +10,8 @@ import asyncpg
 import splitcore
 from gateway.audit import store
 from gateway.audit.replay import AuditPlan, Replay
+from gateway.config import StartRefused
+from gateway.storage.migrate import current
 from gateway.storage.postgres import connect
 from splitcore import FeeRule, amount_for_total, fee
 from splitcore.reference_plans import Plan as ReferencePlan
@@ -39,6 +41,8 @@ async def run(url: str) -> dict[str, object]:
     """Audit a database: counts, sums in kopecks, and `problems`, empty where everything holds."""
     conn = await connect(url, "audit")
     try:
+        if not await current(conn):
+            raise StartRefused("Expected a database of this version, run kopeck migrate first")
         async with conn.transaction(isolation="repeatable_read", readonly=True):
             return await audit(conn)
     finally:

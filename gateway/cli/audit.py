@@ -16,7 +16,7 @@ def audit(**given: str | None) -> int:
     settings = options.settings(**given)
     from gateway.audit import report
 
-    with data_directory.database(settings, "audit") as url:
+    with data_directory.database(settings, "audit", made=True) as url:
         found = asyncio.run(report.run(url))
     click.echo(json.dumps(found, ensure_ascii=False, default=str))
     return 1 if found["problems"] else 0

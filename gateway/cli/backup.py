@@ -15,6 +15,6 @@ from gateway.storage import data_directory
 def backup(directory: Path, **given: str | None) -> None:
     """Copy the database into the new directory DIR and verify the copy."""
     settings = options.settings(**given)
-    with data_directory.database(settings, "backup") as url:
+    with data_directory.database(settings, "backup", made=True) as url:
         copy.backup(url, directory)
     click.echo(f"backup verified: {directory}")

@@ -31,7 +31,7 @@ def add(name: str, role: str, **given: str | None) -> None:
 @options.database
 def listed(**given: str | None) -> None:
     """List all keys, without their secrets."""
-    for key in _on_database(given, store.listed):
+    for key in _on_database(given, store.listed, made=True):
         ended = "" if key.revoked_at is None else f"revoked {key.revoked_at:%Y-%m-%d %H:%M}Z"
         click.echo(f"{key.digest}\t{key.name}\t{key.role}\t{key.added_at:%Y-%m-%d}\t{ended}")
 
@@ -41,11 +41,13 @@ def listed(**given: str | None) -> None:
 @options.database
 def revoke(key: str, **given: str | None) -> None:
     """End the KEY that `keys list` shows so; others of the same name go on."""
-    if not _on_database(given, lambda conn: store.revoke(conn, key)):
+    if not _on_database(given, lambda conn: store.revoke(conn, key), made=True):
         raise click.ClickException(f"Expected a key that begins with {key} and is not revoked")
 
 
-def _on_database(given: dict[str, str | None], work: Callable[[Any], Awaitable[Any]]) -> Any:
+def _on_database(
+    given: dict[str, str | None], work: Callable[[Any], Awaitable[Any]], *, made: bool = False
+) -> Any:
     """Runs `work` on the migrated database that the options name."""
 
     async def run(url: str) -> Any:
@@ -56,5 +58,5 @@ def _on_database(given: dict[str, str | None], work: Callable[[Any], Awaitable[A
         finally:
             await conn.close()
 
-    with data_directory.database(options.settings(**given), "keys") as url:
+    with data_directory.database(options.settings(**given), "keys", made=made) as url:
         return asyncio.run(run(url))

@@ -64,5 +64,10 @@ def _arrivals(stdin: BinaryIO) -> Iterator[Iterable[bytes | None]]:
 
 @click.command("split")
 def split() -> None:
-    """Split cases: JSON lines on stdin, allocations on stdout."""
+    """Split cases: JSON lines on stdin, allocations on stdout.
+
+    A line is {"amount": kopecks, "charges": [{"recipient": id, "due": kopecks}, ...]}, with
+    tier, weight, second_level, designation, overpayment, surcharge and commissions where wanted
+    (splitcore/README.md has worked bills). A bad line answers with its error; the exit code is 0.
+    """
     run(sys.stdin.buffer, sys.stdout.buffer)

@@ -40,7 +40,7 @@ async def place_suspense(stage: Stage, taken: list[Taken]) -> None:
     stage.books.refund(back.json)
     stage.show.holds(
         f"{len(held)} payments by published codes belong to no account here; one goes back to its"
-        f" payer, {roubles(stage.books.suspense)} stay in suspense and are never lost."
+        f" payer, {roubles(body['amount'])}, and {roubles(stage.books.suspense)} stay in suspense."
     )
 
 
@@ -58,8 +58,9 @@ async def refund(stage: Stage, taken: list[Taken]) -> None:
     refused = await last.caller.post(path, body, f"{stage.run}-refund-more", expect=422)
     require_equal("the code of a refund too large", refused.code, "refund_exceeds_payment")
     stage.show.holds(
-        f"{stage.books.refunds} refunds, {roubles(stage.books.refunded)}; one of more than was left"
-        " is refused: refund_exceeds_payment."
+        f"{stage.books.refunds} refunds with the one out of suspense,"
+        f" {roubles(stage.books.refunded)}; one of more than was left is refused:"
+        " refund_exceeds_payment."
     )
 
 

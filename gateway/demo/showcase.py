@@ -141,5 +141,5 @@ async def show_refusals(stage: Stage) -> None:
         require_equal(f"the code for {what}", reply.code, code)
         rows.append([what, f"{status} {code}"])
     stage.show.table(["a payment with", "answer"], rows)
-    stage.show.holds("A key whose request was refused is free: nothing was changed.")
+    stage.show.holds("Nothing was changed: the refused key is free, and takes a payment now.")
     stage.books.take((await bank.post("/v1/payments", good.body, good.key)).json)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.config import Settings, StartRefused
-from gateway.storage.embedded import EmbeddedPostgres, running
+from gateway.storage.embedded import EmbeddedPostgres, pgdata_of, running
 
 SERVE = "serve"
 
@@ -67,16 +67,19 @@ def serving(data: Path) -> Iterator[EmbeddedPostgres]:
 
 
 @contextlib.contextmanager
-def database(settings: Settings, purpose: str) -> Iterator[str]:
+def database(settings: Settings, purpose: str, *, made: bool = False) -> Iterator[str]:
     """URL of the database that a command works on.
 
     With `database_url` that one. Otherwise the one in the data directory: through the socket of the
     serve that runs there, or of a server started here and stopped at the end. Two commands on one
-    directory follow each other.
+    directory follow each other. StartRefused where the database must be `made` already and is not:
+    an audit or a backup of a mistyped directory would prove nothing.
     """
     if settings.database_url is not None:
         yield settings.database_url
         return
+    if made and not (pgdata_of(settings.data) / "PG_VERSION").exists():
+        raise StartRefused(f"Expected a database in {settings.data}, was none")
     with contextlib.ExitStack() as stack:
         url = _hold_or_reach(settings.data, purpose, stack)
         yield url if url is not None else _started(settings.data, stack).url
