@@ -16,6 +16,7 @@ import sys
 import time
 from array import array
 from collections.abc import Sequence
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ _FIRST_SHOWN = 300
 class Plan(msgspec.Struct, frozen=True):
     """What to do with the requests.
 
-    `status` and `times` × `token` are expected of every answer; after `seconds` no more is sent.
+    `status` and `times` × `token` are expected of every answer. Requests are sent `rounds` times,
+    but after `seconds` no more is.
     """
 
     port: int
@@ -43,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True):
     status: int
     token: str
     times: int = 1
+    rounds: int = 1
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -102,7 +105,7 @@ class _Run:
 
     def __init__(self, plan: Plan, requests: Sequence[bytes]) -> None:
         self.plan = plan
-        self.requests = iter(requests)
+        self.requests = chain.from_iterable(repeat(requests, plan.rounds))
         self.status = str(plan.status).encode()
         self.token = plan.token.encode()
         self.latencies = array("d")

@@ -43,7 +43,15 @@ _INSERT_ONE = """
         (id, caller, key, fingerprint, subscriber_account, amount, method, accepted_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
-_BILLS = "SELECT * FROM bills WHERE subscriber_account >= $1"
+_LOADED = {
+    "bills": "SELECT * FROM bills WHERE subscriber_account >= $1",
+    "open_bills": "SELECT * FROM open_bills WHERE subscriber_account >= $1",
+}
+_LIKE_LOADED = """
+    DROP TABLE IF EXISTS peer.bills, peer.open_bills;
+    CREATE TABLE peer.bills (LIKE bills INCLUDING CONSTRAINTS INCLUDING INDEXES);
+    CREATE TABLE peer.open_bills (LIKE open_bills INCLUDING CONSTRAINTS INCLUDING INDEXES)
+"""
 _SIZES = """
     SELECT c.relname, pg_total_relation_size(c.oid) AS size
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -113,21 +121,21 @@ class Peers:
         return self._runner.run(work())
 
     def copy_bills(self, first: str) -> float:
-        """Seconds to COPY the bills of accounts from `first` on into a table like theirs."""
+        """Seconds to COPY what was loaded of accounts from `first` on into tables like those."""
 
         async def work() -> float:
-            rows = io.BytesIO()
-            await self._conn.execute(
-                "DROP TABLE IF EXISTS peer.bills;"
-                " CREATE TABLE peer.bills (LIKE bills INCLUDING CONSTRAINTS INCLUDING INDEXES)"
-            )
-            await self._conn.copy_from_query(_BILLS, first, output=rows, format="binary")
-            rows.seek(0)
-            started = time.perf_counter()
-            await self._conn.copy_to_table(
-                "bills", schema_name="peer", source=rows, format="binary"
-            )
-            return time.perf_counter() - started
+            await self._conn.execute(_LIKE_LOADED)
+            seconds = 0.0
+            for table, query in _LOADED.items():
+                rows = io.BytesIO()
+                await self._conn.copy_from_query(query, first, output=rows, format="binary")
+                rows.seek(0)
+                started = time.perf_counter()
+                await self._conn.copy_to_table(
+                    table, schema_name="peer", source=rows, format="binary"
+                )
+                seconds += time.perf_counter() - started
+            return seconds
 
         return self._runner.run(work())
 

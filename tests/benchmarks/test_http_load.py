@@ -117,6 +117,12 @@ def test_an_answer_that_is_not_as_expected_is_a_failure(wrong: bytes, told: str)
         http_load.load(plan(server.port), [REQUEST])
 
 
+def test_rounds_send_everything_again() -> None:
+    with tiny_server(lambda number: answer()) as server:
+        outcome = http_load.load(plan(server.port, rounds=4), [REQUEST] * 10)
+    assert (outcome.answers, server.seen) == (40, 40)
+
+
 def test_time_ends_a_load_before_its_requests_do() -> None:
     with tiny_server(lambda number: answer()) as server:
         outcome = http_load.load(plan(server.port, seconds=0.2), [REQUEST] * 500_000)
