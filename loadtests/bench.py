@@ -22,7 +22,8 @@ RUNS = 5
 BILLS = 10_000
 HTTP_SECONDS = 5.0
 ALONE = 1_000
-BULK = ((1_000, 10), (20_000, 1))
+# As many payments each, so that every closed batch is as large as the next.
+BULK = ((1_000, 20), (20_000, 1))
 WIDTH_MIN = 140
 PARTS = ("splitting", "bills", "http", "alone", "bulk")
 
