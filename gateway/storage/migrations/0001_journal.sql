@@ -7,7 +7,7 @@
 -- 34 bytes for eight shares; the views below unpack them for SQL users.
 CREATE FUNCTION unpack(packed bytea)
 RETURNS TABLE (place integer, kopecks bigint)
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT (at - 1) / get_byte(packed, 0),
            CASE get_byte(packed, 0)
                WHEN 4 THEN (get_byte(packed, at)::bigint << 24) | (get_byte(packed, at + 1) << 16)
