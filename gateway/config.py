@@ -97,10 +97,10 @@ class Settings:
     timezone: str = _setting(_time_zone, "Asia/Barnaul")
     log_level: str = _setting(_one_of("debug", "info", "warning", "error"), "info")
 
-    # A commit group waits for company for `linger_ms` or until it is full. What waits for a group
-    # is bounded by `queue_max`; beyond it payments are refused before any work.
+    # A commit group waits at most `linger_ms` for as many as the group before it had. What waits
+    # for a group is bounded by `queue_max`; beyond it payments are refused before any work.
     group_size_max: int = _setting(_whole(1, 10_000), 500)
-    linger_ms: int = _setting(_whole(0, 1_000), 0)
+    linger_ms: int = _setting(_whole(0, 1_000), 2)
     queue_max: int = _setting(_whole(1, 1_000_000), 4_000)
     # Groups in commit at once, and how long a commit gone unknown is looked for by its keys.
     commit_lanes: int = _setting(_whole(1, 16), 1)

@@ -1,7 +1,9 @@
 """Group commit: an accumulator that gathers, and committers that make a group durable at a time.
 
 Neither knows what it carries. A group is whatever arrived while the one before was committed,
-up to a size and after an optional linger; nobody is answered before its group's outcome.
+up to a size; nobody is answered before its group's outcome. Whoever was answered together tends to
+come back together, so a group lingers a moment for as many as the one before it had, and never
+for company that a lone caller does not have.
 """
 
 import asyncio
@@ -26,8 +28,10 @@ class Accumulator(Generic[Item, Result]):
         self._queue_max = queue_max
         self._group_size_max = group_size_max
         self._linger_s = linger_s
+        self._expected = 1
         self._filled = asyncio.Event()
-        # Nobody needs to wait for more company: a whole group is there, or no more will come.
+        # Nobody needs to wait for more company: all that are expected are there, or no more will
+        # come.
         self._enough = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -45,7 +49,7 @@ class Accumulator(Generic[Item, Result]):
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.append((item, future))
         self._filled.set()
-        if len(self._queue) >= self._group_size_max:
+        if len(self._queue) >= self._expected:
             self._enough.set()
         if len(self._queue) >= self._queue_max:
             self._room.clear()
@@ -65,7 +69,7 @@ class Accumulator(Generic[Item, Result]):
                     return []
                 self._filled.clear()
                 await self._filled.wait()
-            if self._linger_s:
+            if self._linger_s and not self._enough.is_set():
                 await self._linger()
             # Another committer may have taken everything meanwhile.
             if self._queue:
@@ -79,7 +83,8 @@ class Accumulator(Generic[Item, Result]):
     def _next_group(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         size = min(len(self._queue), self._group_size_max)
         group = [self._queue.popleft() for _ in range(size)]
-        if len(self._queue) < self._group_size_max and not self._closed:
+        self._expected = size
+        if len(self._queue) < self._expected and not self._closed:
             self._enough.clear()
         if len(self._queue) < self._queue_max:
             self._room.set()

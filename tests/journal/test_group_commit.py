@@ -141,21 +141,38 @@ async def test_close_wakes_a_committer_that_waits() -> None:
     await asyncio.wait_for(run, 5)
 
 
-async def test_linger_waits_for_company_but_not_once_the_group_is_whole() -> None:
-    queue = letters(group_size_max=3, linger_s=60)
+async def after_a_group(of: str, **limits: float) -> Letters:
+    """A queue that has just handed out this group, so that it expects as many again."""
+    queue = letters(**limits)  # type: ignore[arg-type]
+    for letter in of:
+        queue.add(letter)
+    assert await taken(queue) == of
+    return queue
+
+
+async def test_a_lone_caller_never_lingers() -> None:
+    queue = await after_a_group("a", linger_s=60)
+    queue.add("b")
+    assert await asyncio.wait_for(taken(queue), 5) == "b"
+
+
+async def test_linger_waits_for_as_many_as_the_group_before_had() -> None:
+    queue = await after_a_group("abc", linger_s=60)
     taking = asyncio.create_task(taken(queue))
-    for letter in "abc":
+    for letter in "def":
         await asyncio.sleep(0)
         assert not taking.done()
         queue.add(letter)
-    assert await asyncio.wait_for(taking, 5) == "abc"
+    assert await asyncio.wait_for(taking, 5) == "def"
 
 
 async def test_linger_ends_with_its_time_or_with_the_queue() -> None:
-    short = letters(linger_s=0.001)
+    short = await after_a_group("xyz", linger_s=0.001)
     short.add("a")
     assert await asyncio.wait_for(taken(short), 5) == "a"
-    closing = letters(linger_s=60)
+    short.add("b")
+    assert await asyncio.wait_for(taken(short), 5) == "b", "one came, so one is expected"
+    closing = await after_a_group("xyz", linger_s=60)
     closing.add("b")
     taking = asyncio.create_task(taken(closing))
     await asyncio.sleep(0)
@@ -165,7 +182,7 @@ async def test_linger_ends_with_its_time_or_with_the_queue() -> None:
 
 async def test_a_committer_that_lingered_in_vain_goes_on() -> None:
     """Two lanes linger over one letter: one of them takes it, and neither may end over that."""
-    queue = letters(linger_s=0.001)
+    queue = await after_a_group("xyz", linger_s=0.001)
     commit = Capitals()
     runs = [asyncio.create_task(Committer(queue, commit).run()) for _ in range(2)]
     for letter in "abc":
