@@ -109,6 +109,8 @@ class Settings:
     # One payment's body, one line of a bulk body, and a whole uploaded report or bill load.
     body_bytes_max: int = _setting(_whole(1_024, 1_048_576), 65_536)
     upload_bytes_max: int = _setting(_whole(1_024, 1_073_741_824), 67_108_864)
+    # A load of bills, a bill a line, which is put aside on disk before it is begun.
+    stream_bytes_max: int = _setting(_whole(1_024, 1_099_511_627_776), 4_294_967_296)
     body_timeout_s: int = _setting(_whole(1, 300), 5)
     keepalive_s: int = _setting(_whole(1, 3_600), 20)
     # Connections of one worker; one more is closed at once.

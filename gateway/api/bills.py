@@ -43,37 +43,29 @@ async def show(house: House, call: Call) -> Reply:
 
 
 async def load(house: House, call: Call) -> Reply:
-    """POST /v1/bills. A key that was seen before has its body read to the end before anything.
+    """POST /v1/bills. The body is taken in whole, on disk, before anything is done.
 
-    The fingerprint is of the bytes as they came, so it is known only when all have come; a load
-    under a new key is applied as it streams, which loading the same bills again makes harmless.
+    Its fingerprint is of the bytes as they came, so only then can the key be claimed for it; and
+    a load that breaks off on its way has changed nothing.
     """
     key = call.key()
     settings = house.context.settings
+    size_max = settings.stream_bytes_max
     digest = blake2b(digest_size=decode.FINGERPRINT_SIZE)
-    pieces = reading.chunks(call.request, settings.body_timeout_s)
-    number = call.caller.number
     with Spool() as spool:
-        if await answers.seen(house.context, number, key):
-            async for piece in pieces:
-                digest.update(piece)
-                spool.append(piece)
-            claim = Claim(number, key, "bills", digest.digest())
-            stored = await answers.stored(house.context, claim)
-            if stored is not None:
-                return kept(replies.OK, stored)
-            pieces = spool.pieces()
-            digest = blake2b(digest_size=decode.FINGERPRINT_SIZE)
-        lines = _lines(call, _noted(pieces, digest), settings)
-        loaded = await load_bills.load(house.context, call.caller, _numbered(lines))
-    claim = Claim(number, key, "bills", digest.digest())
-    return kept(replies.OK, await answers.keep(house.context, claim, encode.json(loaded)))
+        async for piece in reading.chunks(call.request, settings.body_timeout_s):
+            digest.update(piece)
+            spool.append(piece)
+            if len(spool) > size_max:
+                raise Refusal("body_too_large", f"Expected at most {size_max} bytes")
+        claim = Claim(call.caller.number, key, "bills", digest.digest())
 
+        async def act() -> bytes:
+            lines = _lines(call, spool.pieces(), settings)
+            loaded = await load_bills.load(house.context, call.caller, _numbered(lines))
+            return encode.json(loaded)
 
-async def _noted(pieces: AsyncIterator[bytes], digest: "blake2b") -> AsyncIterator[bytes]:
-    async for piece in pieces:
-        digest.update(piece)
-        yield piece
+        return kept(replies.OK, await answers.once_in_parts(house.context, claim, act))
 
 
 async def _lines(

@@ -1,11 +1,16 @@
 """Views for machines that look after us: alive, ready, metrics."""
 
+import asyncio
+from typing import Final
+
 from gateway.api import encode, replies
 from gateway.api.call import Call, House
 from gateway.api.replies import Reply
 from gateway.domain.refusals import Unavailable
 from gateway.storage import migrate
 from gateway.telemetry import CONTENT_TYPE
+
+READY_TIMEOUT_S: Final = 2.0
 
 
 async def alive(house: House, call: Call) -> Reply:
@@ -15,7 +20,7 @@ async def alive(house: House, call: Call) -> Reply:
 
 async def ready(house: House, call: Call) -> Reply:
     """GET /readyz: the database is reachable and its schema is this program's."""
-    async with house.context.connection() as conn:
+    async with asyncio.timeout(READY_TIMEOUT_S), house.context.connection() as conn:
         current = await migrate.current(conn)
     if not current:
         raise Unavailable("unavailable", "Expected the schema of this version; run kopeck migrate")

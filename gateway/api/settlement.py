@@ -59,7 +59,7 @@ async def report(house: House, call: Call) -> web.StreamResponse:
     recipient = call.names[1]
     own = call.caller.recipient
     if own is not None and own != recipient:
-        raise Refusal("not_found", "Expected a report of your own")
+        raise Refusal("forbidden", "Expected a report of your own")
     batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
     pieces = await reports.report(house.context, batch, recipient, kind)
     name = f"{call.names[0]}.{kind}"

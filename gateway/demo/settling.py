@@ -112,10 +112,10 @@ async def _reports(stage: Stage, batch: Answer) -> None:
     mine = (await stage.heat_office.get(f"{own}/heat?format=csv")).content
     kept = (stage.out / f"report-{stage.run}-heat.csv").read_bytes()
     require(mine == kept, "Expected the recipient's own report the same, was another")
-    await stage.heat_office.get(f"{own}/water?format=csv", expect=404)
+    await stage.heat_office.get(f"{own}/water?format=csv", expect=403)
     stage.show.holds(
         f"The rows of each report add up to its position. {stage.heat_office.name} reads its own"
-        " with its own key, and another's report is not there for it: 404."
+        " with its own key, and another's report is refused to it: 403."
     )
     stage.show.say(f"{len(rows)} reports in {stage.out}")
 

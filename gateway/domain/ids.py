@@ -4,6 +4,7 @@ The database stores the UUID; the prefix belongs to the outside. Nobody else mak
 """
 
 import re
+from datetime import datetime
 from uuid import UUID
 
 import uuid_utils.compat
@@ -26,6 +27,12 @@ def new_id() -> UUID:
 def shown(prefix: str, value: UUID) -> str:
     """The id as the outside sees it: `pay_` and 32 hexadecimal digits."""
     return prefix + value.hex
+
+
+def earliest(moment: datetime) -> UUID:
+    """The least id that can be made at a moment: rows since then are those not below it."""
+    milliseconds = int(moment.timestamp() * 1000)
+    return UUID(int=milliseconds << 80 | 0x7 << 76 | 0b10 << 62)
 
 
 def read_id(prefix: str, text: str) -> UUID | None:

@@ -6,45 +6,50 @@ from uuid import UUID
 
 import orjson
 
+from gateway.domain.ids import new_id
 from gateway.domain.payment import Claim
-from gateway.domain.refusals import InvariantBroken, Refusal
+from gateway.domain.refusals import Refusal
 from gateway.flows.context import Answer, Context
 from gateway.flows.patience import patiently
 from gateway.journal import store as journal_store
-from gateway.journal.db_transaction import moving_money
+from gateway.journal.db_transaction import moving_money, writing
 from gateway.journal.idempotency import check_same
 from gateway.journal.rows import Cut
 
 Act = Callable[[Any, Cut], Awaitable[dict[str, object]]]
 
 
-async def seen(context: Context, caller: int, key: str) -> bool:
-    """Whether the key was used at all."""
+async def once_in_parts(
+    context: Context, claim: Claim, act: Callable[[], Awaitable[bytes]]
+) -> Answer:
+    """Do `act`, whose parts commit by themselves, once for a key, and keep its answer.
+
+    The key is claimed before the first part. Where an earlier request with it was cut off by a
+    crash, the work is done again, which its parts must allow. Refuses `idempotency_key_reused`,
+    and `idempotency_key_in_progress` while the first request is being worked on.
+    """
     async with context.connection() as conn:
-        return bool(await journal_store.find_claims(conn, [(caller, key)]))
-
-
-async def stored(context: Context, claim: Claim) -> Answer | None:
-    """The answer kept for this key; refuses `idempotency_key_reused` for another request."""
-    async with context.connection() as conn:
-        claims = await journal_store.find_claims(conn, [(claim.caller, claim.key)])
-    before = claims.get((claim.caller, claim.key))
-    if before is None:
-        return None
-    check_same(claim, before)
-    if before.answer is None:
-        raise Refusal("idempotency_key_in_progress", "The first request is still being worked on")
-    return Answer(before.answer, replayed=True)
-
-
-async def keep(context: Context, claim: Claim, content: bytes) -> Answer:
-    """Keep an answer; where another request with the key was quicker, its answer is the one."""
-    async with context.connection() as conn:
-        await journal_store.keep_answer(conn, claim, content)
-    kept = await stored(context, claim)
-    if kept is None:
-        raise InvariantBroken("Expected the answer that was just kept")
-    return Answer(kept.content, replayed=kept.content != content)
+        if not await journal_store.hold_key(conn, claim):
+            raise Refusal(
+                "idempotency_key_in_progress", "The first request is still being worked on"
+            )
+        try:
+            async with writing(conn):
+                _, before = await journal_store.claim(conn, [(claim, None, new_id())])
+            first = before.get((claim.caller, claim.key))
+            if first is not None:
+                check_same(claim, first)
+                if first.answer is not None:
+                    return Answer(first.answer, replayed=True)
+            try:
+                content = await act()
+            except Refusal:
+                await journal_store.unclaim(conn, [claim])
+                raise
+            await journal_store.answer(conn, claim, content)
+            return Answer(content, replayed=False)
+        finally:
+            await journal_store.let_go_of_key(conn, claim)
 
 
 async def once(context: Context, claim: Claim, resource: UUID, act: Act) -> Answer:

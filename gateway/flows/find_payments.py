@@ -1,14 +1,18 @@
 """Finding payments: one by its id, many by account and time. An acquirer sees its own only."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from gateway.domain.ids import earliest
 from gateway.domain.party import Caller
 from gateway.domain.payment import Payment
 from gateway.domain.refusals import Refusal
 from gateway.flows.context import Context
 from gateway.flows.show_payment import shown_payments
 from gateway.journal import store as journal_store
+
+# An id is made when a payment comes, its moment when it is accepted; nothing waits this long.
+AHEAD = timedelta(hours=1)
 
 
 async def find(context: Context, caller: Caller, payment: UUID) -> Payment:
@@ -30,10 +34,13 @@ async def search(
     limit: int,
 ) -> tuple[list[Payment], UUID | None]:
     """Payments in the order of their ids, and the cursor of the next page if there is one."""
+    since = None if start is None else earliest(start - AHEAD)
+    after = max((bound for bound in (since, cursor) if bound is not None), default=None)
+    before = None if end is None else earliest(end + AHEAD)
     own = caller.number if caller.role == "acquirer" else None
     async with context.connection() as conn:
         rows = await journal_store.search_payments(
-            conn, own, account, start, end, cursor, limit + 1
+            conn, own, account, (start, end), (after, before), limit + 1
         )
         page = rows[:limit]
         payments = await shown_payments(context, conn, page)

@@ -1,12 +1,17 @@
 """Recipients and fee rules, set by an operator; rules are in force from their commit on."""
 
+from datetime import datetime
+
 from gateway.domain.party import Caller, Recipient
 from gateway.domain.refusals import Refusal
-from gateway.domain.requisites import account_key_holds, check_bic, check_inn, check_kpp
+from gateway.domain.requisites import check_inn
 from gateway.flows.context import Context
 from gateway.flows.patience import patiently
 from gateway.journal.db_transaction import cutting
 from gateway.parties import store as party_store
+from gateway.payouts.centre import TRIAL_CENTRE, party
+from gateway.payouts.files import one_c
+from gateway.payouts.files.order import Order
 from gateway.splitting import store as splitting_store
 from splitcore import AMOUNT_MAX, PPM, FeeRule
 
@@ -21,7 +26,7 @@ async def set_recipient(
     Refuses `account_key_invalid`, `inn_invalid` (unless `accept_inn`), `malformed`,
     `fee_out_of_range`.
     """
-    _check_requisites(recipient, accept_inn)
+    _check_requisites(recipient, accept_inn, context.clock.now())
     rule = recipient.commission or NO_FEE
     check_fee(rule)
 
@@ -81,35 +86,13 @@ def check_fee(rule: FeeRule) -> None:
         raise Refusal("fee_out_of_range", f"Expected ppm in 0..{PPM} and 0 <= min <= max <= 10^13")
 
 
-def _check_requisites(recipient: Recipient, accept_inn: bool) -> None:
-    account = recipient.bank_account
-    if not check_bic(account.bic):
-        raise Refusal("account_key_invalid", "Expected a BIC of nine digits")
-    if not account_key_holds(account.number, account.bic):
-        raise Refusal("account_key_invalid", "Expected an account whose key agrees with the BIC")
-    if account.correspondent is not None and not account_key_holds(
-        account.correspondent, account.bic
-    ):
-        raise Refusal(
-            "account_key_invalid", "Expected a correspondent account whose key agrees with the BIC"
-        )
+def _check_requisites(recipient: Recipient, accept_inn: bool, now: datetime) -> None:
+    """Refuses a recipient that no payment order could be written to."""
     if not accept_inn and not check_inn(recipient.inn):
         raise Refusal("inn_invalid", "Expected an INN whose check digits hold")
-    if (
-        not recipient.inn.isascii()
-        or not recipient.inn.isdigit()
-        or len(recipient.inn) not in (10, 12)
-    ):
-        raise Refusal("inn_invalid", "Expected an INN of 10 or 12 digits")
-    if recipient.kpp is not None and not check_kpp(recipient.kpp):
-        raise Refusal("malformed", "Expected a KPP of nine characters")
-    if not recipient.name.strip() or len(recipient.name) > 160:
-        raise Refusal("malformed", "Expected a name of 1..160 characters")
+    order = Order(1, now.date(), 1, party(recipient), "Проверка реквизитов")
     try:
-        recipient.name.encode("cp1251")
-    except UnicodeEncodeError as error:
-        raise Refusal(
-            "malformed", "Expected a name in characters that bank files can carry (cp1251)"
-        ) from error
-    if any(character < " " for character in recipient.name):
-        raise Refusal("malformed", "Expected a name on one line")
+        one_c.write(TRIAL_CENTRE, [order], now)
+    except Refusal as refusal:
+        code = "malformed" if refusal.code == "state_conflict" else refusal.code
+        raise Refusal(code, refusal.detail) from refusal

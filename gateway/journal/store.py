@@ -34,10 +34,8 @@ _UNCLAIM = """
     WHERE k.caller = u.caller AND k.key = u.key
 """
 _ANSWER = "UPDATE idempotency_keys SET answer = $3 WHERE caller = $1 AND key = $2"
-_KEEP_ANSWER = """
-    INSERT INTO idempotency_keys (caller, key, route, fingerprint, answer)
-    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (caller, key) DO NOTHING
-"""
+_HOLD_KEY = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
+_LET_GO_OF_KEY = "SELECT pg_advisory_unlock(hashtextextended($1, 0))"
 _ADD_PAYMENTS = """
     INSERT INTO payments
         (id, paid_at, amount, surcharge, total, commission, bill, caller, sequence, plan, method,
@@ -70,7 +68,8 @@ _PAGE = """
       AND ($3::timestamptz IS NULL OR p.accepted_at >= $3)
       AND ($4::timestamptz IS NULL OR p.accepted_at < $4)
       AND p.id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
-    ORDER BY p.id LIMIT $6
+      AND p.id < coalesce($6::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+    ORDER BY p.id LIMIT $7
 """
 _SEARCH = _PAYMENT + " WHERE $1::text IS NULL" + _PAGE
 _SEARCH_ACCOUNT = (
@@ -155,11 +154,18 @@ async def answer(conn: Any, claim: Claim, content: bytes) -> None:
     await conn.execute(_ANSWER, claim.caller, claim.key, content)
 
 
-async def keep_answer(conn: Any, claim: Claim, content: bytes) -> None:
-    """Claim a key and keep its answer in one step; the first one wins."""
-    await conn.execute(
-        _KEEP_ANSWER, claim.caller, claim.key, route_number(claim), claim.fingerprint, content
-    )
+async def hold_key(conn: Any, claim: Claim) -> bool:
+    """Hold a key on this connection for work in many transactions; False if another does."""
+    held: bool = await conn.fetchval(_HOLD_KEY, f"{claim.caller} {claim.key}")
+    return held
+
+
+async def let_go_of_key(conn: Any, claim: Claim) -> None:
+    """Let go of a held key; a connection that cannot is closed, which lets go of it too."""
+    try:
+        await conn.fetchval(_LET_GO_OF_KEY, f"{claim.caller} {claim.key}")
+    except Exception:
+        conn.terminate()
 
 
 async def add_payments(
@@ -210,14 +216,15 @@ async def search_payments(
     conn: Any,
     caller: int | None,
     account: str | None,
-    start: datetime | None,
-    end: datetime | None,
-    after: UUID | None,
+    moments: tuple[datetime | None, datetime | None],
+    ids: tuple[UUID | None, UUID | None],
     limit: int,
 ) -> list[PaymentRow]:
-    """Stored payments in the order of their ids, those after `after`; None asks for any."""
+    """Stored payments in the order of their ids, accepted between two moments (from, before) and
+    with ids between two others (both exclusive, found by index); None asks for any.
+    """
     query = _SEARCH if account is None else _SEARCH_ACCOUNT
-    rows = await conn.fetch(query, account, caller, start, end, after, limit)
+    rows = await conn.fetch(query, account, caller, *moments, *ids, limit)
     return [payment_row(row) for row in rows]
 
 

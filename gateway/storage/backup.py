@@ -40,8 +40,27 @@ def backup(url: str, directory: Path) -> None:
 
 
 def verify(directory: Path) -> None:
-    """Every file against the manifest, and the log against itself; StartRefused at the first."""
-    _run([str(binary("pg_verifybackup")), "--exit-on-error", "--quiet", str(directory)], "a backup")
+    """Every file against the manifest, and the log against itself; StartRefused at the first.
+
+    The log of a server of another major version cannot be read by our tools; its files can.
+    """
+    words = [str(binary("pg_verifybackup")), "--exit-on-error", "--quiet"]
+    if _major(directory) != _our_major():
+        words.append("--no-parse-wal")
+    _run([*words, str(directory)], "a backup")
+
+
+def _major(directory: Path) -> str:
+    try:
+        return (directory / "PG_VERSION").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _our_major() -> str:
+    words = [str(binary("postgres")), "--version"]
+    said = subprocess.run(words, cwd="/", capture_output=True, text=True, check=True).stdout
+    return said.split()[2].partition(".")[0]
 
 
 def restore(directory: Path, data: Path) -> None:
@@ -54,6 +73,11 @@ def restore(directory: Path, data: Path) -> None:
         if pgdata.exists():
             raise StartRefused(f"Expected no database in {data} yet, was {pgdata}")
         verify(directory)
+        if _major(directory) != _our_major():
+            raise StartRefused(
+                f"Expected a backup of PostgreSQL {_our_major()}, was {_major(directory)}:"
+                " restore it with that version's server"
+            )
         fresh = pgdata.with_name("postgres.restored")
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.copytree(directory, fresh, symlinks=True)

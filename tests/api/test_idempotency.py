@@ -2,6 +2,8 @@
 
 import asyncio
 
+import asyncpg
+import orjson
 import pytest
 
 from gateway.api.decode import idempotency_key
@@ -116,6 +118,48 @@ async def test_bills_loads_are_replayed_byte_for_byte(region: Gateway) -> None:
     reused = await region.send("POST", "/v1/bills", other, role="operator", key="b")
     assert (reused.status, reused.code) == (422, "idempotency_key_reused")
     assert (await region.send("GET", "/v1/bills/9", role="operator")).status == 404
+
+
+async def test_two_loads_under_one_key_are_never_both_done(region: Gateway) -> None:
+    loads = [{"bills": [bill(f"many{at}{n}") for n in range(300)]} for at in "AB"]
+    answers = await asyncio.gather(
+        *(region.send("POST", "/v1/bills", load, role="operator", key="b") for load in loads)
+    )
+    done = [answer.status == 200 for answer in answers]
+    assert done.count(True) == 1
+    assert answers[done.index(False)].status in (409, 422)
+    for at, was_done in zip("AB", done, strict=True):
+        found = await region.send("GET", f"/v1/bills/many{at}299", role="operator")
+        assert found.status == (200 if was_done else 404)
+
+
+async def test_a_load_that_breaks_off_changes_nothing_and_frees_its_key(region: Gateway) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", region.port)
+    whole = orjson.dumps(bill("cut0")) + b"\n"
+    head = (
+        "POST /v1/bills HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n"
+        "Content-Type: application/x-ndjson\r\nIdempotency-Key: b\r\n"
+        f"Authorization: Bearer {region.secrets['operator']}\r\n\r\n"
+    )
+    writer.write(head.encode() + whole * 1000)
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    other = {"bills": [bill("cut1")]}
+    assert (await region.send("POST", "/v1/bills", other, role="operator", key="b")).status == 200
+    assert (await region.send("GET", "/v1/bills/cut0", role="operator")).status == 404
+
+
+async def test_a_load_cut_off_by_a_crash_is_done_again(region: Gateway) -> None:
+    """A claim without an answer that nobody holds is what a crash leaves."""
+    load = {"bills": [bill("7")]}
+    first = await region.send("POST", "/v1/bills", load, role="operator", key="b")
+    conn = await asyncpg.connect(region.database_url)
+    await conn.execute("UPDATE idempotency_keys SET answer = NULL WHERE key = 'b'")
+    await conn.close()
+    again = await region.send("POST", "/v1/bills", load, role="operator", key="b")
+    assert (again.status, again.content) == (200, first.content)
+    assert "Idempotency-Replayed" not in again.headers
 
 
 @pytest.mark.parametrize(
