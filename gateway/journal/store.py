@@ -36,16 +36,28 @@ _UNCLAIM = """
 _ANSWER = "UPDATE idempotency_keys SET answer = $3 WHERE caller = $1 AND key = $2"
 _HOLD_KEY = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
 _LET_GO_OF_KEY = "SELECT pg_advisory_unlock(hashtextextended($1, 0))"
-_ADD_PAYMENTS = """
-    INSERT INTO payments
-        (id, paid_at, amount, surcharge, total, commission, bill, caller, sequence, plan, method,
-         subscriber_account, shares, commissions, facts, designation, reference,
-         accepted_at, settlement_batch, terms_version)
-    SELECT u.*, $18, $19, $20 FROM unnest
-        ($1::uuid[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-         $7::bigint[], $8::int[], $9::int[], $10::int[], $11::smallint[], $12::text[],
-         $13::bytea[], $14::bytea[], $15::json[], $16::json[], $17::text[]) AS u
-"""
+_PAYMENT_COLUMNS = (
+    "id",
+    "accepted_at",
+    "paid_at",
+    "amount",
+    "surcharge",
+    "total",
+    "commission",
+    "bill",
+    "terms_version",
+    "caller",
+    "settlement_batch",
+    "sequence",
+    "plan",
+    "method",
+    "subscriber_account",
+    "shares",
+    "commissions",
+    "facts",
+    "designation",
+    "reference",
+)
 _PAYMENT = """
     SELECT p.id, p.caller, p.subscriber_account, p.amount, p.surcharge, p.method, p.facts,
            p.accepted_at, p.paid_at, p.designation, p.reference, p.settlement_batch,
@@ -178,33 +190,40 @@ async def add_payments(
 
     Allocation and open bill are None, the sequence 0, for money held in suspense.
     """
-    await conn.execute(
-        _ADD_PAYMENTS,
-        [request.id for request, *_ in payments],
-        [request.paid_at for request, *_ in payments],
-        [amount for _, _, amount, _, _, _ in payments],
-        [surcharge for _, _, _, surcharge, _, _ in payments],
-        [amount + surcharge for _, _, amount, surcharge, _, _ in payments],
-        [split.commission if split else 0 for _, split, *_ in payments],
-        [bill.bill if bill else None for *_, bill, _ in payments],
-        [request.claim.caller for request, *_ in payments],
-        [sequence or None for *_, sequence in payments],
-        [bill.plan if bill else None for *_, bill, _ in payments],
-        [request.method for request, *_ in payments],
-        [request.subscriber_account for request, *_ in payments],
-        [split.shares if split else None for _, split, *_ in payments],
-        [split.withheld if split else None for _, split, *_ in payments],
-        [request.facts.decode() for request, *_ in payments],
-        [_designation(request) for request, *_ in payments],
-        [request.reference for request, *_ in payments],
-        accepted_at,
-        cut.settlement_batch,
-        cut.terms_version,
+    # COPY costs a row half of what INSERT does; the keys claimed before keep doubles away.
+    await conn.copy_records_to_table(
+        "payments",
+        columns=_PAYMENT_COLUMNS,
+        records=[
+            (
+                request.id,
+                accepted_at,
+                request.paid_at,
+                amount,
+                surcharge,
+                amount + surcharge,
+                split.commission if split else 0,
+                bill.bill if bill else None,
+                cut.terms_version,
+                request.claim.caller,
+                cut.settlement_batch,
+                sequence or None,
+                bill.plan if bill else None,
+                request.method,
+                request.subscriber_account,
+                split.shares if split else None,
+                split.withheld if split else None,
+                request.facts.decode(),
+                _designation(request) if request.designation else None,
+                request.reference,
+            )
+            for request, split, amount, surcharge, bill, sequence in payments
+        ],
     )
 
 
-def _designation(request: PaymentRequest) -> str | None:
-    return orjson.dumps(dict(request.designation)).decode() if request.designation else None
+def _designation(request: PaymentRequest) -> str:
+    return orjson.dumps(dict(request.designation)).decode()
 
 
 async def find_payments(conn: Any, payments: Sequence[UUID]) -> list[PaymentRow]:
