@@ -14,11 +14,7 @@ _FIND = """
     FROM open_bills WHERE subscriber_account = ANY ($1::text[])
 """
 _LOCK = _FIND + " ORDER BY subscriber_account FOR UPDATE"
-_SAVE_PAID = """
-    UPDATE open_bills AS o SET paid = u.paid, sequence = u.sequence
-    FROM unnest($1::text[], $2::bytea[], $3::int[]) AS u (subscriber_account, paid, sequence)
-    WHERE o.subscriber_account = u.subscriber_account
-"""
+_SAVE_PAID = "SELECT save_paid($1, $2, $3)"
 _ADD = """
     INSERT INTO bills (subscriber_account, period, plan, overpayment, counts_from, loaded_after,
                        as_of, due, weight, payer, loaded_by, loaded_at)

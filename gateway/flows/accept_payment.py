@@ -5,7 +5,8 @@ A whole group takes this road in one database transaction; nobody is answered be
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from gateway.flows.context import Context
 from gateway.flows.patience import PAUSE_S
 from gateway.flows.show_payment import shown_payments
 from gateway.journal import store as journal_store
-from gateway.journal.db_transaction import moving_money
+from gateway.journal.db_transaction import writing
 from gateway.journal.group_commit import Accumulator, Committer, commit_apart
 from gateway.journal.idempotency import StoredClaim, check_same
 from gateway.journal.rows import Cut
@@ -52,6 +53,7 @@ class Intake:
         )
         self._lanes = settings.commit_lanes
         self._committers: list[asyncio.Task[None]] = []
+        self._kept: list[Any] = []
 
     async def start(self) -> None:
         """Begin to commit what is queued."""
@@ -65,6 +67,8 @@ class Intake:
         """Take no more, and finish what was taken."""
         self._accumulator.close()
         await asyncio.gather(*self._committers, return_exceptions=True)
+        while self._kept:
+            await self._context.pool.release(self._kept.pop())
         self._accumulator.fail_all(Unavailable("unavailable", "This process is stopping"))
 
     async def accept(self, request: PaymentRequest) -> Receipt:
@@ -77,6 +81,19 @@ class Intake:
     async def submit(self, request: PaymentRequest) -> asyncio.Future[Receipt]:
         """The future of `accept`, for streams: a full queue is waited for."""
         return await self._accumulator.add_when_room(request)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        """A connection that the committers keep between groups: to get one costs a lone payment
+        as much as its split, its row and its answer together.
+        """
+        conn = self._kept.pop() if self._kept else None
+        if conn is None or conn.is_closed():
+            conn = await self._context.take_connection(conn)
+        try:
+            yield conn
+        finally:
+            self._kept.append(conn)
 
     async def _commit(self, requests: list[PaymentRequest]) -> Sequence[Outcome]:
         deadline = time.monotonic() + self._context.settings.commit_deadline_ms / 1000
@@ -92,9 +109,9 @@ class Intake:
     async def _commit_group(self, requests: list[PaymentRequest]) -> Sequence[Outcome]:
         started = time.perf_counter()
         context = self._context
-        async with context.connection() as conn:
+        async with self._connection() as conn:
             group = _Group(context, requests)
-            async with moving_money(conn):
+            async with writing(conn):
                 await group.write(conn, self._observe)
             outcomes = await group.outcomes(conn)
         self._observe.group(len(requests), time.perf_counter() - started)
@@ -117,9 +134,7 @@ class _Group:
 
     async def write(self, conn: Any, observe: IntakeObserver) -> None:
         """Everything of the group but its commit."""
-        cut, fresh = await self._claim(conn)
-        accounts = sorted({self._requests[at].subscriber_account for at in fresh})
-        bills = await bill_store.lock(conn, accounts) if accounts else {}
+        cut, fresh, bills = await self._begin(conn)
         # Accepted when its turn came, not when it began to wait for it: so an account's moments
         # follow its sequence, and what a bill knows `as_of` a moment is a beginning of it.
         self._accepted_at = self._context.clock.now()
@@ -154,12 +169,9 @@ class _Group:
             for outcome in self._outcomes
         ]
 
-    async def _claim(self, conn: Any) -> tuple[Cut, list[int]]:
+    async def _begin(self, conn: Any) -> tuple[Cut, list[int], dict[str, OpenBill]]:
         requests = [self._requests[at] for at in self._first.values()]
-        cut, before = await journal_store.claim(
-            conn,
-            [(request.claim, request.subscriber_account, request.id) for request in requests],
-        )
+        cut, before, bills = await journal_store.begin_group(conn, requests)
         fresh = []
         for key, position in self._first.items():
             stored = before.get(key)
@@ -167,7 +179,7 @@ class _Group:
                 fresh.append(position)
             else:
                 self._before[position] = stored
-        return cut, fresh
+        return cut, fresh, bills
 
     def _split(self, positions: list[int], bills: dict[str, OpenBill]) -> list[Any]:
         plans = self._context.plans

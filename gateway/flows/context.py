@@ -25,6 +25,12 @@ class Context:
         """A connection for `async with`; TimeoutError where none is free for too long."""
         return self.pool.acquire(timeout=self.settings.pool_wait_ms / 1000)
 
+    async def take_connection(self, instead_of: Any = None) -> Any:
+        """A connection to keep, instead of one that is closed; the taker releases it."""
+        if instead_of is not None:
+            await self.pool.release(instead_of)
+        return await self.connection()
+
 
 class Answer(Struct, frozen=True):
     """The body of an answer that is kept for ever; `replayed` if it was given before."""

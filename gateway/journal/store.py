@@ -10,6 +10,7 @@ import orjson
 from gateway.domain.allocation import Allocation
 from gateway.domain.bill import OpenBill
 from gateway.domain.payment import Claim, PaymentRequest
+from gateway.journal.db_transaction import CUT_LOCK
 from gateway.journal.idempotency import StoredClaim, route_number
 from gateway.journal.rows import Cut, NewRefund, PaymentRow, RefundRow, payment_row, refund_row
 
@@ -22,6 +23,8 @@ _CLAIM = """
         ON CONFLICT (caller, key) DO NOTHING RETURNING 1)
     SELECT settlement_batch, terms_version, (SELECT count(*) FROM claimed) AS claimed FROM cut
 """
+_BEGIN_GROUP = "SELECT * FROM begin_group($1, $2, $3, $4, $5, $6, $7)"
+_BILL = slice(3, None)
 _CLAIMS = """
     SELECT k.caller, k.key, k.route, k.fingerprint, k.resource, k.answer
     FROM unnest($1::int[], $2::text[]) AS u (caller, key)
@@ -135,6 +138,36 @@ async def claim(
         return cut, {}
     before = await conn.fetch(_CLAIMS_BEFORE, callers, keys)
     return cut, {(stored["caller"], stored["key"]): _stored(stored) for stored in before}
+
+
+async def begin_group(
+    conn: Any, requests: Sequence[PaymentRequest]
+) -> tuple[Cut, Mapping[tuple[int, str], StoredClaim], dict[str, OpenBill]]:
+    """Claim the keys of payments as `claim` does, and lock the open bills of their accounts.
+
+    Until the commit nobody else splits a payment to these accounts, and the settlement batch
+    cannot be cut; both are waited for. Accounts without a bill are left out.
+    """
+    ordered = sorted(requests, key=lambda request: (request.claim.caller, request.claim.key))
+    claims = [request.claim for request in ordered]
+    callers = [claim.caller for claim in claims]
+    keys = [claim.key for claim in claims]
+    rows = await conn.fetch(
+        _BEGIN_GROUP,
+        CUT_LOCK,
+        callers,
+        [route_number(claim) for claim in claims],
+        keys,
+        [claim.fingerprint for claim in claims],
+        [request.subscriber_account for request in ordered],
+        [request.id for request in ordered],
+    )
+    cut = Cut(rows[0]["settlement_batch"], rows[0]["terms_version"])
+    bills = {row["subscriber_account"]: OpenBill(*row[_BILL]) for row in rows if row["bill"]}
+    if rows[0]["claimed"] == len(ordered):
+        return cut, {}, bills
+    before = await conn.fetch(_CLAIMS_BEFORE, callers, keys)
+    return cut, {(stored["caller"], stored["key"]): _stored(stored) for stored in before}, bills
 
 
 async def find_claims(

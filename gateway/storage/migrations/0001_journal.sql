@@ -180,6 +180,67 @@ CREATE TABLE idempotency_keys (
     PRIMARY KEY (caller, key)
 );
 
+-- Everything a commit group needs before it is split, in one round trip. Each statement sees what
+-- was committed while the one before it waited: first the cut lock, then the keys (in the order
+-- given), then the open bills (in the order of accounts), so that groups cannot deadlock.
+-- One row for each open bill, and one without a bill where there is none.
+CREATE FUNCTION begin_group(
+    cut_lock bigint, callers integer[], routes smallint[], keys text[], fingerprints bytea[],
+    accounts text[], resources uuid[])
+RETURNS TABLE (
+    settlement_batch integer, terms_version bigint, claimed bigint, subscriber_account text,
+    bill bigint, period text, plan integer, overpayment smallint, sequence integer,
+    counts_from integer, due bytea, weight bytea, paid bytea)
+LANGUAGE plpgsql
+-- Planned once a session, whatever the tables' size was at that moment: by index. Planning costs
+-- a small group more than the work itself.
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    batch integer;
+    version bigint;
+    fresh bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(cut_lock);
+    WITH made AS (
+        INSERT INTO idempotency_keys
+            (caller, key, route, fingerprint, subscriber_account, resource)
+        SELECT * FROM unnest(callers, keys, routes, fingerprints, accounts, resources)
+        ON CONFLICT (caller, key) DO NOTHING RETURNING 1)
+    SELECT count(*) INTO fresh FROM made;
+    SELECT c.settlement_batch, c.terms_version INTO batch, version FROM cut AS c;
+    RETURN QUERY
+        SELECT batch, version, fresh, o.subscriber_account, o.bill, o.period, o.plan,
+               o.overpayment, o.sequence, o.counts_from, o.due, o.weight, o.paid
+        FROM open_bills AS o WHERE o.subscriber_account = ANY (accounts) AND o.bill > 0
+        ORDER BY o.subscriber_account FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT batch, version, fresh, NULL::text, NULL::bigint, NULL::text,
+            NULL::integer, NULL::smallint, NULL::integer, NULL::integer, NULL::bytea,
+            NULL::bytea, NULL::bytea;
+    END IF;
+END
+$$;
+
+-- What is now paid on locked open bills, planned as begin_group is.
+CREATE FUNCTION save_paid(accounts text[], paid_now bytea[], sequences integer[]) RETURNS void
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+BEGIN
+    UPDATE open_bills AS o SET paid = u.paid_now, sequence = u.sequence
+    FROM unnest(accounts, paid_now, sequences) AS u (account, paid_now, sequence)
+    WHERE o.subscriber_account = u.account;
+END
+$$;
+
 -- Accepted payments. bill, plan and shares are null while the money is nobody's (suspense).
 CREATE TABLE payments (
     id                 uuid NOT NULL,
