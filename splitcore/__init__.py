@@ -29,6 +29,7 @@ if TYPE_CHECKING or not _PURE:
     from splitcore._kernel import (
         Fees,
         Group,
+        PackedSums,
         Plan,
         amount_for_total,
         fee,
@@ -45,7 +46,7 @@ else:
     from splitcore.reference import amount_for_total, fee, largest_remainder, refund
     from splitcore.reference_cases import split_case
     from splitcore.reference_groups import Group, split_flat, split_payment
-    from splitcore.reference_plans import Fees, Plan, pack, packed_sum, unpack
+    from splitcore.reference_plans import Fees, PackedSums, Plan, pack, packed_sum, unpack
 
 BACKEND: Final = "reference" if _PURE else "kernel"
 
@@ -68,6 +69,7 @@ __all__ = [
     "Fees",
     "Group",
     "GroupFull",
+    "PackedSums",
     "Plan",
     "SplitError",
     "amount_for_total",

@@ -48,6 +48,28 @@ def packed_sum(packed: bytes) -> int:
     return within(sum(unpack(packed)), 0, TOTAL_MAX, "malformed", "the sum")
 
 
+class PackedSums:
+    """Packed vectors of one length added up place by place, however large the sums become.
+
+    `places` 1..PARTS_MAX. SplitError malformed, also for a vector of another length.
+    """
+
+    def __init__(self, places: int) -> None:
+        within(whole(places, "places"), 1, PARTS_MAX, "malformed", "places")
+        self._sums = [0] * places
+
+    def add(self, packed: bytes) -> None:
+        """Add a vector, each of its integers to the sum of its place."""
+        values = unpack(packed)
+        if len(values) != len(self._sums):
+            raise SplitError("malformed", f"Expected {len(self._sums)} places, was {len(values)}")
+        self._sums = [before + value for before, value in zip(self._sums, values, strict=True)]
+
+    def totals(self) -> list[int]:
+        """The sum of each place."""
+        return list(self._sums)
+
+
 class Plan:
     """A bill's structure, compiled: its tiers, its services, and who shares in each charge.
 

@@ -10,12 +10,11 @@ from typing import Any
 
 CUT_LOCK = 7301
 COUNT_LOCK = 7302
+COUNT_WAIT_S = 60.0
 ROLLBACK_TIMEOUT_S = 2.0
 
 _BEGIN_SHARED = f"BEGIN; SELECT pg_advisory_xact_lock_shared({CUT_LOCK})"
 _BEGIN_ALONE = f"BEGIN; SELECT pg_advisory_xact_lock({CUT_LOCK})"
-# Counting a day takes as long as it takes; it holds up nobody.
-_BEGIN_COUNT = f"BEGIN; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({COUNT_LOCK})"
 
 
 @asynccontextmanager
@@ -49,9 +48,14 @@ def cutting(conn: Any) -> Any:
     return _db_transaction(conn, _BEGIN_ALONE)
 
 
-def counting(conn: Any) -> Any:
+@asynccontextmanager
+async def counting(conn: Any) -> AsyncIterator[None]:
     """A transaction that counts closed batches; one at a time, payments go on meanwhile."""
-    return _db_transaction(conn, _BEGIN_COUNT)
+    async with conn.transaction():
+        # Counting a day takes as long as it takes; it holds up nobody.
+        await conn.execute("SET LOCAL statement_timeout = 0")
+        await conn.execute("SELECT pg_advisory_xact_lock($1)", COUNT_LOCK, timeout=COUNT_WAIT_S)
+        yield
 
 
 @asynccontextmanager

@@ -7,37 +7,29 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from gateway.settlement.netting import Netting
+
 _CUT = "UPDATE cut SET settlement_batch = settlement_batch + 1 RETURNING settlement_batch - 1"
 _ADD = """
     INSERT INTO settlement_batches (number, id, state, business_date, closed_at, closed_by)
     VALUES ($1, $2, $3, $4, $5, $6)
 """
 _UNCOUNTED = "SELECT number FROM settlement_batches WHERE state = 'cut' ORDER BY number"
-# Added up by plan and place first, so that the names are joined to a few sums and not to
-# every share.
+_SPLITS = "SELECT plan, shares, commissions FROM allocations WHERE settlement_batch = $1"
+_REFUNDS = "SELECT plan, shares FROM refunds WHERE settlement_batch = $1 AND shares IS NOT NULL"
 _COUNT = """
-    WITH shared AS (
-        SELECT a.plan, s.place, sum(s.kopecks) AS kopecks
-        FROM allocations AS a CROSS JOIN LATERAL unpack(a.shares) AS s
-        WHERE a.settlement_batch = $1 GROUP BY a.plan, s.place),
-    returned AS (
-        SELECT r.plan, s.place, sum(s.kopecks) AS kopecks
-        FROM refunds AS r CROSS JOIN LATERAL unpack(r.shares) AS s
-        WHERE r.settlement_batch = $1 GROUP BY r.plan, s.place),
-    withheld AS (
-        SELECT a.plan, c.place, sum(c.kopecks) AS kopecks
-        FROM allocations AS a CROSS JOIN LATERAL unpack(a.commissions) AS c
-        WHERE a.settlement_batch = $1 GROUP BY a.plan, c.place),
-    moved AS (
+    WITH moved AS (
         SELECT p.recipient, m.kopecks AS gross, 0 AS refunds, 0 AS commission, 0 AS carried_in
-        FROM shared AS m JOIN split_plan_parts AS p USING (plan, place) WHERE m.kopecks > 0
+        FROM unnest($2::int[], $3::int[], $4::bigint[]) AS m (plan, place, kopecks)
+        JOIN split_plan_parts AS p USING (plan, place)
         UNION ALL
         SELECT p.recipient, 0, m.kopecks, 0, 0
-        FROM returned AS m JOIN split_plan_parts AS p USING (plan, place) WHERE m.kopecks > 0
+        FROM unnest($5::int[], $6::int[], $7::bigint[]) AS m (plan, place, kopecks)
+        JOIN split_plan_parts AS p USING (plan, place)
         UNION ALL
         SELECT p.recipient, 0, 0, m.kopecks, 0
-        FROM withheld AS m JOIN split_plan_recipients AS p USING (plan, place)
-        WHERE m.kopecks > 0
+        FROM unnest($8::int[], $9::int[], $10::bigint[]) AS m (plan, place, kopecks)
+        JOIN split_plan_recipients AS p USING (plan, place)
         UNION ALL
         SELECT recipient, 0, 0, 0, carried_out FROM positions
         WHERE settlement_batch = $1 - 1 AND carried_out <> 0),
@@ -54,8 +46,7 @@ _COUNT = """
 """
 _COUNTED = """
     UPDATE settlement_batches
-    SET state = $2,
-        payments = (SELECT count(*) FROM allocations WHERE settlement_batch = $1),
+    SET state = $2, payments = $3,
         refunds = (SELECT count(*) FROM refunds WHERE settlement_batch = $1)
     WHERE number = $1
 """
@@ -167,9 +158,28 @@ async def uncounted(conn: Any) -> list[int]:
 
 
 async def count(conn: Any, number: int, state: str) -> None:
-    """Net the batch's rows into positions; batches are counted in the order of their numbers."""
-    await conn.execute(_COUNT, number, timeout=COUNT_TIMEOUT_S)
-    await conn.execute(_COUNTED, number, state, timeout=COUNT_TIMEOUT_S)
+    """Net the batch's rows into positions; batches are counted in the order of their numbers.
+
+    The rows pass through the kernel's sums: the database would take several times as long to
+    unpack them. The audit adds them up again in SQL.
+    """
+    netting = Netting()
+    async for row in _pages(conn, _SPLITS, number):
+        netting.split(row["plan"], row["shares"], row["commissions"])
+    async for row in _pages(conn, _REFUNDS, number):
+        netting.refund(row["plan"], row["shares"])
+    columns: list[list[int]] = []
+    for sums in (netting.shared(), netting.returned(), netting.withheld()):
+        columns += [[entry[at] for entry in sums] for at in range(3)]
+    await conn.execute(_COUNT, number, *columns)
+    await conn.execute(_COUNTED, number, state, netting.splits, timeout=COUNT_TIMEOUT_S)
+
+
+async def _pages(conn: Any, query: str, number: int) -> AsyncIterator[Any]:
+    cursor = await conn.cursor(query, number, timeout=COUNT_TIMEOUT_S)
+    while rows := await cursor.fetch(ROWS_AT_ONCE, timeout=COUNT_TIMEOUT_S):
+        for row in rows:
+            yield row
 
 
 async def find(conn: Any, batch: UUID) -> BatchRow | None:

@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
-# A simple query of the wire protocol, as `conn.execute("COMMIT")` sends it.
-_COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+# Simple queries of the wire protocol, as `conn.execute("COMMIT")` and asyncpg's own transactions
+# send them.
+_COMMITS = (b"Q\x00\x00\x00\x0bCOMMIT\x00", b"Q\x00\x00\x00\x0cCOMMIT;\x00")
 _CHUNK = 65_536
 
 LOST_BEFORE = "lost before it arrived"
@@ -70,7 +71,7 @@ class LosingWire:
     ) -> None:
         while chunk := await near.read(_CHUNK):
             fate = None
-            if chunk.endswith(_COMMIT):
+            if chunk.endswith(_COMMITS):
                 self.commits += 1
                 fate = next(self.fates, None)
                 self.at_commit.set()

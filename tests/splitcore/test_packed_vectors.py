@@ -1,8 +1,11 @@
 """Packed vectors: one width byte, then big-endian integers; the database reads the same bytes."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from splitcore import SplitError, pack, packed_sum, unpack
+from splitcore import PARTS_MAX, PackedSums, SplitError, pack, packed_sum, unpack
+from tests.splitcore.drawn import QUIET, kopecks
 
 
 @pytest.mark.parametrize(
@@ -54,3 +57,40 @@ def test_values_that_cannot_be_packed(values: list[int]) -> None:
 def test_a_sum_beyond_63_bits_is_refused() -> None:
     with pytest.raises(ValueError, match="malformed"):
         packed_sum(pack([2**62, 2**62]))
+
+
+@QUIET
+@given(st.integers(1, 20).flatmap(
+    lambda places: st.lists(
+        st.lists(st.one_of(kopecks(), st.sampled_from([2**61 - 1, 2**62, 2**63 - 1])),
+                 min_size=places, max_size=places),
+        min_size=1, max_size=12)))  # fmt: skip
+def test_vectors_add_up_place_by_place(vectors: list[list[int]]) -> None:
+    sums = PackedSums(len(vectors[0]))
+    for vector in vectors:
+        sums.add(pack(vector))
+    assert sums.totals() == [sum(place) for place in zip(*vectors, strict=True)]
+
+
+def test_sums_pass_63_bits() -> None:
+    sums = PackedSums(2)
+    for _ in range(1000):
+        sums.add(pack([2**63 - 1, 1]))
+    assert sums.totals() == [1000 * (2**63 - 1), 1000]
+
+
+@pytest.mark.parametrize(
+    "packed", [b"", pack([1]), pack([1, 2, 3]), b"\x04\xff\xff\xff\xff\0\0\0\0"]
+)
+def test_a_vector_that_does_not_fit_adds_nothing(packed: bytes) -> None:
+    sums = PackedSums(2)
+    sums.add(pack([5, 7]))
+    with pytest.raises(SplitError, match="malformed"):
+        sums.add(packed)
+    assert sums.totals() == [5, 7]
+
+
+@pytest.mark.parametrize("places", [0, -1, PARTS_MAX + 1, 1.0, True, "2"])
+def test_places_of_another_kind(places: int) -> None:
+    with pytest.raises(SplitError, match="malformed"):
+        PackedSums(places)
