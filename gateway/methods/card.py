@@ -8,17 +8,19 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.domain.refusals import Refusal
-from gateway.methods.facts import PRINTABLE, MethodFacts, only_keys, text_of
+from gateway.methods.facts import PRINTABLE, MethodFacts, Text, texts_of
 from gateway.methods.pan import DIGITS_MAX, DIGITS_MIN, NETWORKS, network_of
 
-KEYS: Final = frozenset({"type", "network", "masked_pan", "rrn", "authorization_code", "terminal"})
-
 TERMINAL_LENGTH_MAX: Final = 64
-_RRN_LENGTH_MAX: Final = 40
-_AUTHORIZATION_CODE_LENGTH_MAX: Final = 12
-_MASKED_PAN_LENGTH_MAX: Final = 40
 
-_NETWORK: Final = re.compile(r"[A-Za-z]+")
+FIELDS: Final = {
+    "network": Text(16, re.compile(r"[A-Za-z]+")),
+    "masked_pan": Text(40, PRINTABLE),
+    "rrn": Text(40),
+    "authorization_code": Text(12),
+    "terminal": Text(TERMINAL_LENGTH_MAX, PRINTABLE),
+}
+
 _MASK: Final = re.compile(r"([0-9]*)([*xX•#]+)([0-9]*)")
 _PARTING: Final = str.maketrans("", "", " -\u00a0")
 
@@ -36,26 +38,21 @@ def normalise(method: Mapping[str, object]) -> MethodFacts:
     A network that the masked number contradicts is a warning: co-badged cards exist, and the
     bank that took the money knows better.
     """
-    only_keys(method, KEYS)
+    facts = texts_of(method, FIELDS)
     is_mir = method["type"] == "mir"
-    masked_pan = _masked_pan(text_of(method, "masked_pan", _MASKED_PAN_LENGTH_MAX, PRINTABLE))
-    told = _network(text_of(method, "network", 16, _NETWORK))
-    if is_mir and told not in (None, "mir"):
-        raise Refusal("method_invalid", f"Expected network mir in a mir payment, was {told}")
-    seen = network_of(masked_pan) if masked_pan else None
-    network = "mir" if is_mir else told or seen
-    facts = {
-        "network": network,
-        "masked_pan": masked_pan,
-        "rrn": text_of(method, "rrn", _RRN_LENGTH_MAX),
-        "authorization_code": text_of(method, "authorization_code", _AUTHORIZATION_CODE_LENGTH_MAX),
-        "terminal": text_of(method, "terminal", TERMINAL_LENGTH_MAX, PRINTABLE),
-    }
+    seen = None
+    if "masked_pan" in facts:
+        facts["masked_pan"] = masked_pan = _masked_pan(facts["masked_pan"])
+        seen = network_of(masked_pan)
+    network = _network(facts.pop("network", None))
+    if is_mir and network not in (None, "mir"):
+        raise Refusal("method_invalid", f"Expected network mir in a mir payment, was {network}")
+    network = "mir" if is_mir else network or seen
     return MethodFacts(
         type="mir" if is_mir else "card",
         network=network,
-        facts={name: value for name, value in facts.items() if value is not None},
-        warnings=("network_differs",) if seen and network and seen != network else (),
+        facts=facts if network is None else {"network": network, **facts},
+        warnings=("network_differs",) if seen and seen != network else (),
     )
 
 
@@ -68,15 +65,12 @@ def _network(told: str | None) -> str | None:
     return network
 
 
-def _masked_pan(told: str | None) -> str | None:
+def _masked_pan(told: str) -> str:
     """The masked number with `*` for what is hidden, without the spaces it was printed with."""
-    if told is None:
-        return None
-    compact = told.translate(_PARTING)
-    if compact.isascii() and compact.isdigit() and DIGITS_MIN <= len(compact) <= DIGITS_MAX:
+    match = _MASK.fullmatch(told) or _MASK.fullmatch(told.translate(_PARTING))
+    if match is None and _is_full(told.translate(_PARTING)):
         raise Refusal("pan_not_allowed", "Expected masked_pan masked, was a full card number")
-    match = _MASK.fullmatch(compact)
-    if match is None or len(compact) > DIGITS_MAX:
+    if match is None or match.end() > DIGITS_MAX:
         raise Refusal("method_invalid", "Expected masked_pan like 427644******1234")
     first, hidden, last = match.groups()
     many_hidden = len(hidden) >= _HIDDEN_WITH_LONG_MIN
@@ -88,3 +82,7 @@ def _masked_pan(told: str | None) -> str | None:
             f"digits, was {len(first)} and {len(last)}",
         )
     return f"{first}{'*' * len(hidden)}{last}"
+
+
+def _is_full(text: str) -> bool:
+    return text.isascii() and text.isdigit() and DIGITS_MIN <= len(text) <= DIGITS_MAX

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.methods.card import TERMINAL_LENGTH_MAX
-from gateway.methods.facts import PRINTABLE, MethodFacts, only_keys, text_of
+from gateway.methods.facts import PRINTABLE, MethodFacts, Text, texts_of
 
-KEYS: Final = frozenset({"type", "terminal"})
+FIELDS: Final = {"terminal": Text(TERMINAL_LENGTH_MAX, PRINTABLE)}
 
 
 def normalise(method: Mapping[str, object]) -> MethodFacts:
     """Facts of a `cash` payment; Refusal method_invalid."""
-    only_keys(method, KEYS)
-    terminal = text_of(method, "terminal", TERMINAL_LENGTH_MAX, PRINTABLE)
-    return MethodFacts(type="cash", facts={} if terminal is None else {"terminal": terminal})
+    return MethodFacts(type="cash", facts=texts_of(method, FIELDS))

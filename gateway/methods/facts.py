@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.domain.refusals import Refusal
-from gateway.methods.pan import contains_pan
+from gateway.methods.pan import contains_pan, has_enough_digits
 
 # Numbers that a bank or a billing centre issues. One 16-digit number in a hundred passes for a
 # card, and a payment already taken must not be refused by that chance.
@@ -44,6 +44,8 @@ def refuse_card_numbers(method: Mapping[str, object], unchecked: frozenset[str])
 
     Looks into nested values too, VALUES_MAX of TEXT_LENGTH_MAX: Refusal method_invalid beyond.
     """
+    if _is_short_and_harmless(method):
+        return
     waiting: list[object] = [*method]
     waiting += [value for key, value in method.items() if key not in unchecked]
     taken = 0
@@ -60,6 +62,18 @@ def refuse_card_numbers(method: Mapping[str, object], unchecked: frozenset[str])
             waiting += value
 
 
+def _is_short_and_harmless(method: Mapping[str, object]) -> bool:
+    """Whether the method is a few short texts with too few digits for a card: nearly all are.
+
+    One search instead of a walk, a quarter of its time. A line feed parts no digits of one card.
+    """
+    try:
+        told = "\n".join([*method, *method.values()])  # type: ignore[list-item]
+    except TypeError:
+        return False
+    return len(told) <= VALUES_MAX and not has_enough_digits(told)
+
+
 def _refuse_card_number(value: str | int | float) -> None:
     if isinstance(value, int) and value.bit_length() > 64:
         return  # Longer than any card number, and str() refuses the longest.
@@ -70,33 +84,41 @@ def _refuse_card_number(value: str | int | float) -> None:
         raise Refusal("pan_not_allowed", "Expected no full card number in method, was one")
 
 
-def only_keys(method: Mapping[str, object], allowed: frozenset[str]) -> None:
-    """Refusal method_invalid where the method has a key that its type does not know."""
-    if not method.keys() <= allowed:
-        names = ", ".join(sorted(allowed))
-        raise Refusal("method_invalid", f"Expected only {names} in this method, was another key")
+class Text(Struct, frozen=True):
+    """How a field is written: at most so long, and visible ASCII unless another shape is given."""
+
+    length_max: int
+    shape: re.Pattern[str] = _VISIBLE_ASCII
 
 
-def text_of(
-    method: Mapping[str, object], key: str, length_max: int, shape: re.Pattern[str] = _VISIBLE_ASCII
-) -> str | None:
-    """The text under the key, None where it is absent; Refusal method_invalid otherwise.
+def texts_of(method: Mapping[str, object], fields: Mapping[str, Text]) -> dict[str, str]:
+    """What the method tells of these fields, in their order; its type is not among them.
 
-    Visible ASCII with spaces inside, unless another shape is given.
+    Refusal method_invalid for another key, or a value of another kind, length or shape.
     """
-    if key not in method:
-        return None
-    value = method[key]
-    if type(value) is not str:
-        raise Refusal("method_invalid", f"Expected method.{key} a string, was {_kind(value)}")
-    if not 1 <= len(value) <= length_max:
-        raise Refusal(
-            "method_invalid",
-            f"Expected method.{key} of 1..{length_max} characters, was {len(value)}",
-        )
-    if shape.fullmatch(value) is None:
-        raise Refusal("method_invalid", f"Expected method.{key} of its shape, was other characters")
-    return value
+    texts = {}
+    for name, field in fields.items():
+        value = method.get(name)
+        if type(value) is str and len(value) <= field.length_max and field.shape.fullmatch(value):
+            texts[name] = value
+    if len(texts) != len(method) - 1:
+        raise Refusal("method_invalid", _misfit(method, fields))
+    return texts
+
+
+def _misfit(method: Mapping[str, object], fields: Mapping[str, Text]) -> str:
+    for name, field in fields.items():
+        if name not in method:
+            continue
+        value = method[name]
+        if type(value) is not str:
+            return f"Expected method.{name} a string, was {_kind(value)}"
+        if not 1 <= len(value) <= field.length_max:
+            return f"Expected method.{name} of 1..{field.length_max} characters, was {len(value)}"
+        if field.shape.fullmatch(value) is None:
+            return f"Expected method.{name} of its shape, was other characters"
+    names = ", ".join(sorted({"type", *fields}))
+    return f"Expected only {names} in this method, was another key"
 
 
 def _kind(value: object) -> str:

@@ -11,13 +11,15 @@ from gateway.domain.refusals import Refusal
 from gateway.domain.requisites import check_bank_account, check_bic, inn_has_shape
 from gateway.methods import bill_qr
 from gateway.methods.bill_qr_fields import FREE_TEXT_FIELDS, KNOWN_FIELDS
-from gateway.methods.facts import MethodFacts, only_keys, text_of
+from gateway.methods.facts import MethodFacts, Text, texts_of
 from gateway.methods.pan import contains_pan
 
-KEYS: Final = frozenset({"type", "payload", "operation_id"})
-
-_OPERATION_ID_LENGTH_MAX: Final = 64
 _ANYTHING: Final = re.compile(r"[^\x00\ud800-\udfff]+")
+FIELDS: Final = {
+    "operation_id": Text(64),
+    "payload": Text(bill_qr.PAYLOAD_LENGTH_MAX, _ANYTHING),
+}
+
 # A УИН of 20 or 25 digits, or the payment document's id in ГИС ЖКХ, which has letters.
 _UIN: Final = re.compile(r"[0-9A-Za-zА-Яа-яЁё/-]{1,40}")
 _SBP_LINK: Final = "https://qr.nspk.ru/"
@@ -28,9 +30,8 @@ def normalise(method: Mapping[str, object]) -> MethodFacts:
 
     A link of SBP in place of a bill is method_invalid: it needs the bank's word on the payment.
     """
-    only_keys(method, KEYS)
-    operation_id = text_of(method, "operation_id", _OPERATION_ID_LENGTH_MAX)
-    payload = text_of(method, "payload", bill_qr.PAYLOAD_LENGTH_MAX, _ANYTHING)
+    told = texts_of(method, FIELDS)
+    payload = told.get("payload")
     if payload is None:
         raise Refusal("method_invalid", "Expected method.payload in a qr payment, was absent")
     if payload.lstrip()[: len(_SBP_LINK)].lower() == _SBP_LINK:
@@ -38,7 +39,7 @@ def normalise(method: Mapping[str, object]) -> MethodFacts:
     bill = bill_qr.parse(payload)
     _refuse_card_numbers(bill.fields)
     kept = {
-        "operation_id": operation_id,
+        "operation_id": told.get("operation_id"),
         "payee_inn": _if(inn_has_shape, bill.fields.get("PayeeINN")),
         "payee_bic": _if(check_bic, bill.bic),
         "payee_account": _if(check_bank_account, bill.personal_acc),
