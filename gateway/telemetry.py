@@ -1,11 +1,15 @@
 """Every metric, declared here and nowhere else; labels come from closed lists.
 
 No account, payment, recipient or key is ever a label. Workers count in files named for their slot
-(prometheus-client's multiprocess mode), so any of them can answer for all.
+(prometheus-client's multiprocess mode), so any of them can answer for all. A payment is in its file
+before its answer, so that a killed worker has counted all it answered. The rest is added up in
+memory and follows once a second: every step in a file costs most of a microsecond.
 """
 
 import asyncio
 import os
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
@@ -29,6 +33,8 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 OUTCOMES: Final = ("accepted", "suspense", "replayed", "refused", "unavailable", "failed")
 UNKNOWN_METHOD: Final = "unknown"
 PAYOUT_STATES: Final = ("approved",)
+# How old another worker's counts may be where one answers for all.
+FLUSH_S: Final = 1.0
 
 _PAYMENT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SPLIT_BUCKETS: Final = (
@@ -63,11 +69,41 @@ def use_slot(slot: int) -> None:
         values.ValueClass = in_files(lambda: slot)  # type: ignore[no-untyped-call]
 
 
+class Observations:
+    """A histogram's observations since the last flush, bucket by bucket."""
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+        self._bounds = histogram._upper_bounds
+        self._counts = [0] * len(self._bounds)
+        self._sum = 0.0
+
+    def observe(self, amount: float) -> None:
+        """One more, in the first bucket whose bound it does not exceed."""
+        self._counts[bisect_left(self._bounds, amount)] += 1
+        self._sum += amount
+
+    def flush(self) -> None:
+        """Hands on what was observed."""
+        for number, count in enumerate(self._counts):
+            if count:
+                self._histogram._buckets[number].inc(count)
+        self._histogram._sum.inc(self._sum)
+        self._counts = [0] * len(self._bounds)
+        self._sum = 0.0
+
+
 class Telemetry:
-    """The metrics of one worker, with their children at hand; also observes the intake."""
+    """The metrics of one worker, with their children at hand; also observes the intake.
+
+    Counts inside a running event loop, which flushes them FLUSH_S after the first that waits;
+    `flush` is for whoever cannot wait, as a worker that ends.
+    """
 
     def __init__(self, version: str, kernel: str) -> None:
         self.registry = CollectorRegistry()
+        self._observations: list[Observations] = []
+        self._waiting = False
         self._declare_payments()
         self._declare_money()
         requests = Counter(
@@ -77,7 +113,7 @@ class Telemetry:
             registry=self.registry,
         )
         self._requests = requests
-        self._by_route: dict[tuple[str, int], Counter] = {}
+        self._answered: defaultdict[tuple[str, int], int] = defaultdict(int)
         build = Gauge(
             "kopeck_build_info",
             "Always 1; the version of the gateway and the splitting core in use.",
@@ -138,8 +174,10 @@ class Telemetry:
         )
         self._payouts = {state: payouts.labels(state) for state in PAYOUT_STATES}
 
-    def _histogram(self, name: str, told: str, buckets: Iterable[float]) -> Histogram:
-        return Histogram(name, told, registry=self.registry, buckets=tuple(buckets))
+    def _histogram(self, name: str, told: str, buckets: Iterable[float]) -> Observations:
+        made = Observations(Histogram(name, told, registry=self.registry, buckets=tuple(buckets)))
+        self._observations.append(made)
+        return made
 
     def _gauge(self, name: str, told: str) -> Gauge:
         # Only one worker sets these; a worker that never did has no say in the merged value.
@@ -147,10 +185,9 @@ class Telemetry:
 
     def answered(self, route: str, status: int) -> None:
         """One more request answered; `route` is a name of the route table."""
-        child = self._by_route.get((route, status))
-        if child is None:
-            child = self._by_route[route, status] = self._requests.labels(route, str(status))
-        child.inc()
+        self._answered[route, status] += 1
+        if not self._waiting:
+            self._flush_later()
 
     def payment(self, method: str, outcome: str) -> None:
         """One more payment; both words are from the closed lists."""
@@ -160,6 +197,8 @@ class Telemetry:
         """A commit group of `size` payments took `seconds`."""
         self._group_size.observe(size)
         self._commit_seconds.observe(seconds)
+        if not self._waiting:
+            self._flush_later()
 
     def split(self, seconds: float, count: int) -> None:
         """`count` payments were split in `seconds` each; one observation a group."""
@@ -175,8 +214,25 @@ class Telemetry:
             # The database counts; the counter follows it, also across restarts of this worker.
             counter.inc(max(0, figures.payouts.get(state, 0) - counter._value.get()))
 
+    def _flush_later(self) -> None:
+        self._waiting = True
+        asyncio.get_running_loop().call_later(FLUSH_S, self._flush_waiting)
+
+    def _flush_waiting(self) -> None:
+        self._waiting = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Puts what was counted where an exposition finds it."""
+        for (route, status), count in self._answered.items():
+            self._requests.labels(route, str(status)).inc(count)
+        self._answered.clear()
+        for observations in self._observations:
+            observations.flush()
+
     async def exposition(self) -> bytes:
         """All workers' metrics in the text format; merged off the event loop."""
+        self.flush()
         if MULTIPROCESS_DIRECTORY not in os.environ:
             return generate_latest(self.registry)
         return await asyncio.get_running_loop().run_in_executor(None, _merged)

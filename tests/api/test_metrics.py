@@ -66,6 +66,7 @@ async def test_names_labels_and_counts(region: Gateway) -> None:
 def test_split_buckets_go_below_a_microsecond() -> None:
     telemetry = Telemetry("0", "kernel")
     telemetry.split(80e-9, 5)
+    telemetry.flush()
     for metric in telemetry.registry.collect():
         for sample in metric.samples:
             if sample.name == "kopeck_split_seconds_bucket" and sample.labels["le"] == "1e-07":
