@@ -1,4 +1,4 @@
-"""The shapes of answers, for the OpenAPI document and for tests that hold encode.py to them."""
+"""The shapes of answers: what encode.py writes, and what the OpenAPI document shows."""
 
 from datetime import date, datetime
 from typing import Annotated, Any
