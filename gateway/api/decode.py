@@ -42,6 +42,7 @@ _bulk_body: Final = msgspec.json.Decoder(bodies.BulkPaymentBody)
 _bill: Final = msgspec.json.Decoder(Bill)
 _moment: Final = msgspec.json.Decoder(bodies.Moment)
 _canonical: Final = msgspec.json.Encoder(order="deterministic")
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def idempotency_key(values: list[str]) -> str:
@@ -66,33 +67,47 @@ def checked_key(text: str) -> str:
 
 def fingerprint(body: msgspec.Struct, *path: str) -> bytes:
     """16 bytes that stand for a decoded body and the ids in its path, whatever its spelling."""
-    digest = blake2b(_canonical.encode(body), digest_size=FINGERPRINT_SIZE)
-    for part in path:
-        digest.update(b"\x00" + part.encode())
-    return digest.digest()
+    return _digest(b"\x00".join([_canonical.encode(body), *map(str.encode, path)]))
+
+
+def _digest(canonical: bytes) -> bytes:
+    return blake2b(canonical, digest_size=FINGERPRINT_SIZE).digest()
 
 
 def payment(content: bytes, key: str, caller: int) -> PaymentRequest:
     """A payment out of a whole body; the key came in a header."""
-    return payment_request(strict_json.decode(_payment_body, content), key, caller)
+    body = strict_json.typed(_payment_body, content)
+    return _payment_request(body, canonical_form(body, content), key, caller)
 
 
 def bulk_payment(line: bytes, caller: int) -> PaymentRequest:
     """A payment out of one line, which brings its own key."""
-    body = strict_json.decode(_bulk_body, line)
+    body = strict_json.typed(_bulk_body, line)
     key = body.idempotency_key
-    if key is None:
-        raise Refusal("idempotency_key_missing", "Expected idempotency_key in every line")
     # The same payment through either door has the same fingerprint, so the key is left out of it.
     body.idempotency_key = None
-    return payment_request(body, checked_key(key), caller)
+    canonical = canonical_form(body, line, left_out=0 if key is None else 2)
+    if key is None:
+        raise Refusal("idempotency_key_missing", "Expected idempotency_key in every line")
+    return _payment_request(body, canonical, checked_key(key), caller)
 
 
-def payment_request(body: bodies.PaymentBody, key: str, caller: int) -> PaymentRequest:
+def canonical_form(body: bodies.PaymentBody, content: bytes, left_out: int = 0) -> bytes:
+    """The one spelling of a body whose text has `left_out` strings more; Refusal malformed."""
+    if body.currency == bodies.CURRENCY and body.currency is not bodies.CURRENCY:
+        # msgspec leaves a default out only where it is the same object; said or not is one request.
+        body.currency = bodies.CURRENCY
+        left_out += 2
+    canonical = _canonical.encode(body)
+    strict_json.check_text_against(content, canonical, left_out)
+    return canonical
+
+
+def _payment_request(
+    body: bodies.PaymentBody, canonical: bytes, key: str, caller: int
+) -> PaymentRequest:
     """The request a body stands for, with a new id for what may become of it."""
     check_currency(body.currency)
-    # msgspec leaves a default out only where it is the same object; said or not is one request.
-    body.currency = bodies.CURRENCY
     amount, is_total = amount_or_total(body.amount, body.total)
     reference = body.reference
     if reference is not None:
@@ -106,7 +121,7 @@ def payment_request(body: bodies.PaymentBody, key: str, caller: int) -> PaymentR
         check_year(body.paid_at, "paid_at")
     method = normalise(body.method)
     account = subscriber_account(body.subscriber_account, method.subscriber_account)
-    claim = Claim(caller, key, "payments", fingerprint(body))
+    claim = Claim(caller, key, "payments", _digest(canonical))
     return PaymentRequest(
         claim=claim,
         id=ids.new_id(),
@@ -114,7 +129,7 @@ def payment_request(body: bodies.PaymentBody, key: str, caller: int) -> PaymentR
         amount=amount,
         is_total=is_total,
         method=METHOD_NUMBERS[method.type],
-        facts=msgspec.json.encode(method.facts),
+        facts=_encode(method.facts),
         designation=designation(body.designation) if body.designation else (),
         reference=reference,
         # The journal keeps moments, not offsets, and a replay must show what the first answer did.

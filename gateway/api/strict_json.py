@@ -22,14 +22,30 @@ _MISSING: Final = re.compile(r"Object missing required field `([a-z_]{1,40})`", 
 
 def decode(decoder: msgspec.json.Decoder[Body], content: bytes) -> Body:
     """The body as its type; Refusal malformed for anything else."""
+    body = typed(decoder, content)
+    check_text(content)
+    return body
+
+
+def typed(decoder: msgspec.json.Decoder[Body], content: bytes) -> Body:
+    """The body as its type, for who then sees to the text it stood in; Refusal malformed."""
     try:
-        body = decoder.decode(content)
+        return decoder.decode(content)
     except msgspec.ValidationError as fault:
         raise Refusal("malformed", _sentence(str(fault), decoder.type)) from None
     except (ValueError, RecursionError):
         raise Refusal("malformed", "Expected one JSON value in UTF-8") from None
-    check_text(content)
-    return body
+
+
+def check_text_against(content: bytes, encoded: bytes, left_out: int) -> None:
+    """check_text, at a fifth of its cost where all strings of a body are in its encoding again.
+
+    The encoding shows no defaults and lacks `left_out` more strings. A key that came twice is in
+    it once; a text without escapes has no quotes but those around its strings.
+    """
+    plain = content.count(b'"') == encoded.count(b'"') + 2 * left_out and b"\\" not in content
+    if not plain or content.count(b"[") + content.count(b"{") > DEPTH_MAX:
+        check_text(content)
 
 
 def check_text(content: bytes) -> None:
