@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from gateway.api import decode, encode, reading, replies, strict_json
+from gateway.api.bill_lines import BillLines
 from gateway.api.call import Call, House
 from gateway.api.payments import kept
 from gateway.api.replies import Reply
@@ -18,8 +19,6 @@ from gateway.domain.bill import Bill, check_account
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import Refusal
 from gateway.flows import answers, find_bill, load_bills
-
-Line = tuple[int, Bill | Refusal]
 
 _DOCUMENT: Final = re.compile(rb'\s*\{\s*"bills"\s*:')
 _NDJSON_TYPES: Final = re.compile(r"application/(?:x-)?(?:ndjson|jsonl|jsonlines)\b")
@@ -61,17 +60,18 @@ async def load(house: House, call: Call) -> Reply:
         claim = Claim(call.caller.number, key, "bills", digest.digest())
 
         async def act() -> bytes:
-            lines = _lines(call, spool.pieces(), settings)
-            loaded = await load_bills.load(house.context, call.caller, _numbered(lines))
+            bills = _bills(call, spool.pieces(), settings)
+            loaded = await load_bills.load(house.context, call.caller, bills)
             return encode.json(loaded)
 
         return kept(replies.OK, await answers.once_in_parts(house.context, claim, act))
 
 
-async def _lines(
+async def _bills(
     call: Call, pieces: AsyncIterator[bytes], settings: Settings
-) -> AsyncIterator[bytes | msgspec.Raw | None]:
-    """The bills, still as bytes, of either form; None for a line that is too long."""
+) -> AsyncIterator[list[Bill | Refusal]]:
+    """Slices of the bills of either form, or why a line is none."""
+    lines = BillLines()
     head = b""
     async for piece in pieces:
         head += piece
@@ -80,12 +80,13 @@ async def _lines(
     following = _with_head(head, pieces)
     kind = call.request.headers.get("Content-Type", "").lower()
     if not _NDJSON_TYPES.match(kind) and _is_document(kind, head):
-        for raw in await _document_bills(following, settings.upload_bytes_max):
-            yield raw
+        raws = await _document_bills(following, settings.upload_bytes_max)
+        for at in range(0, len(raws), reading.SLICE_MAX):
+            yield lines.read(raws[at : at + reading.SLICE_MAX])
             await asyncio.sleep(0)
         return
-    async for line in reading.lines(following, settings.body_bytes_max):
-        yield line
+    async for slice_ in reading.lines(following, settings.body_bytes_max):
+        yield lines.read(slice_)
 
 
 def _is_document(kind: str, head: bytes) -> bool:
@@ -111,15 +112,3 @@ async def _document_bills(pieces: AsyncIterator[bytes], size_max: int) -> list[m
     if content.count(b'"bills"') > 1:
         strict_json.check_text(bytes(content))
     return bills
-
-
-async def _numbered(lines: AsyncIterator[bytes | msgspec.Raw | None]) -> AsyncIterator[Line]:
-    index = 0
-    async for line in lines:
-        try:
-            if line is None:
-                raise Refusal("body_too_large", "Expected a shorter line")
-            yield index, decode.bill(line)
-        except Refusal as refusal:
-            yield index, refusal
-        index += 1

@@ -66,24 +66,27 @@ async def _read(house: House, call: Call, window: Window) -> None:
     pieces = reading.chunks(call.request, settings.body_timeout_s)
     caller = call.caller.number
     try:
-        async for line in reading.lines(pieces, settings.body_bytes_max):
-            method = UNKNOWN_METHOD
-            try:
-                if house.stopping.is_set():
-                    raise Unavailable(
-                        "unavailable", "This process is stopping; send this line again"
-                    )
-                if line is None:
-                    raise Refusal("body_too_large", "Expected a shorter line")
-                request = decode.bulk_payment(line, caller)
-                method = METHODS[request.method]
-                await window.put((method, await house.intake.submit(request)))
-            except Exception as failure:
-                await window.put((method, failure))
+        async for lines in reading.lines(pieces, settings.body_bytes_max):
+            for line in lines:
+                await window.put(await _submitted(house, line, caller))
     except Refusal as broken:
         # The body broke off or stalled: what came whole is kept, and the last line says why.
         await window.put((UNKNOWN_METHOD, broken))
     await window.put(None)
+
+
+async def _submitted(house: House, line: bytes | None, caller: int) -> Outcome:
+    method = UNKNOWN_METHOD
+    try:
+        if house.stopping.is_set():
+            raise Unavailable("unavailable", "This process is stopping; send this line again")
+        if line is None:
+            raise Refusal("body_too_large", "Expected a shorter line")
+        request = decode.bulk_payment(line, caller)
+        method = METHODS[request.method]
+        return method, await house.intake.submit(request)
+    except Exception as failure:
+        return method, failure
 
 
 class _Outcomes:

@@ -1,13 +1,15 @@
 """Reading bodies: bounded in size and in time, whole or line by line."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from typing import Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.domain.refusals import Refusal
 
+SLICE_MAX: Final = 250
 _BROKEN = (web.RequestPayloadError, HttpProcessingError, OSError, EOFError)
 
 
@@ -55,34 +57,29 @@ async def chunks(request: web.BaseRequest, timeout_s: float) -> AsyncIterator[by
         yield chunk
 
 
-async def lines(
-    pieces: AsyncIterator[bytes], line_max: int, taken: Callable[[bytes], object] | None = None
-) -> AsyncIterator[bytes | None]:
-    """Lines that hold anything, without their ends; None for one longer than `line_max`.
+async def lines(pieces: AsyncIterator[bytes], line_max: int) -> AsyncIterator[list[bytes | None]]:
+    """Slices of lines that hold anything, without their ends; None for one above `line_max`.
 
-    A last line without a newline counts, as the body ended there. `taken` is told every piece.
+    A slice is what came together, up to SLICE_MAX. A last line without a newline counts, as the
+    body ended there.
     """
     rest = b""
     skipping = False
     async for piece in pieces:
-        if taken is not None:
-            taken(piece)
         *full, rest = (rest + piece).split(b"\n")
-        for line in full:
-            if skipping:
-                skipping = False
-            elif len(line) > line_max:
-                yield None
-            elif line.strip():
-                yield line
+        if skipping and full:
+            full, skipping = full[1:], False
+        found = [None if len(line) > line_max else line for line in full if line.strip()]
         if len(rest) > line_max:
             if not skipping:
-                yield None
+                found.append(None)
             rest, skipping = b"", True
-        # A fast sender must not keep every other caller waiting.
-        await asyncio.sleep(0)
+        for at in range(0, len(found), SLICE_MAX):
+            yield found[at : at + SLICE_MAX]
+            # A fast sender must not keep every other caller waiting.
+            await asyncio.sleep(0)
     if not skipping and rest.strip():
-        yield rest
+        yield [rest]
 
 
 def _too_large(size_max: int) -> Refusal:

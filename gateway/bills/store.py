@@ -1,6 +1,6 @@
 """SQL of bills and open bills."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,33 +15,31 @@ _FIND = """
 """
 _LOCK = _FIND + " ORDER BY subscriber_account FOR UPDATE"
 _SAVE_PAID = "SELECT save_paid($1, $2, $3)"
-_ADD = """
-    INSERT INTO bills (subscriber_account, period, plan, overpayment, counts_from, loaded_after,
-                       as_of, due, weight, payer, loaded_by, loaded_at)
-    SELECT u.*, $11, $12 FROM unnest
-        ($1::text[], $2::text[], $3::int[], $4::smallint[], $5::int[], $6::int[],
-         $7::timestamptz[], $8::bytea[], $9::bytea[], $10::jsonb[]) AS u
-    RETURNING number
+_NUMBERS = """
+    SELECT nextval(pg_get_serial_sequence('bills', 'number')) FROM generate_series(1, $1)
 """
-_OPEN = """
+_COLUMNS = (
+    *("subscriber_account", "number", "period", "plan", "overpayment", "counts_from"),
+    *("loaded_after", "loaded_by", "loaded_at", "as_of", "due", "weight", "payer"),
+)
+_OPEN_FIRST = """
     INSERT INTO open_bills (subscriber_account, bill, period, plan, overpayment, sequence,
                             counts_from, due, weight, paid)
     SELECT * FROM unnest
         ($1::text[], $2::bigint[], $3::text[], $4::int[], $5::smallint[], $6::int[], $7::int[],
          $8::bytea[], $9::bytea[], $10::bytea[])
-    ON CONFLICT (subscriber_account) DO UPDATE
-    SET bill = excluded.bill, period = excluded.period, plan = excluded.plan,
-        overpayment = excluded.overpayment, counts_from = excluded.counts_from,
-        due = excluded.due, weight = excluded.weight, paid = excluded.paid
-"""
-# An account's first bill has no row to lock: it is made first, so that two loads of one account
-# wait for each other whether or not it existed.
-_MAKE_ROOM = """
-    INSERT INTO open_bills (subscriber_account, bill, period, plan, overpayment, sequence,
-                            counts_from, due, paid)
-    SELECT account, 0, '0000-00', 0, -1, 0, 0, '\\x04', '\\x04'
-    FROM unnest($1::text[]) AS u (account) ORDER BY account
     ON CONFLICT (subscriber_account) DO NOTHING
+"""
+_OPEN_NEXT = """
+    UPDATE open_bills AS o
+    SET bill = u.bill, period = u.period, plan = u.plan, overpayment = u.overpayment,
+        counts_from = u.counts_from, due = u.due, weight = u.weight, paid = u.paid
+    FROM unnest
+        ($1::text[], $2::bigint[], $3::text[], $4::int[], $5::smallint[], $6::int[], $7::int[],
+         $8::bytea[], $9::bytea[], $10::bytea[])
+        AS u (subscriber_account, bill, period, plan, overpayment, sequence,
+              counts_from, due, weight, paid)
+    WHERE o.subscriber_account = u.subscriber_account
 """
 _LAST_KNOWN = """
     SELECT u.account, coalesce(max(a.sequence), 0) AS sequence
@@ -59,7 +57,8 @@ _RECEIVED = """
 """
 
 
-NO_BILL = 0
+class OpenedMeanwhile(Exception):
+    """Another load opened one of these accounts first: nothing may be kept, look again."""
 
 
 class BillRow(Struct, frozen=True):
@@ -91,13 +90,6 @@ async def lock(conn: Any, accounts: Sequence[str]) -> dict[str, OpenBill]:
     return _by_account(await conn.fetch(_LOCK, list(accounts)))
 
 
-async def lock_or_make(conn: Any, accounts: Sequence[str]) -> dict[str, OpenBill]:
-    """As `lock`, an account that has no bill yet with an empty one (bill 0) made on the spot."""
-    await conn.execute(_MAKE_ROOM, list(accounts))
-    rows = await conn.fetch(_LOCK, list(accounts))
-    return {row["subscriber_account"]: OpenBill(*row.values()) for row in rows}
-
-
 async def save_paid(conn: Any, paid: Sequence[tuple[str, bytes, int]]) -> None:
     """Write what is paid on locked open bills: (account, packed paid, sequence)."""
     await conn.execute(
@@ -125,27 +117,44 @@ async def received(
     return found
 
 
-async def replace(conn: Any, rows: Sequence[BillRow], caller: int, at: datetime) -> None:
-    """Store bills, one an account, and make them the open ones."""
-    numbers = await conn.fetch(
-        _ADD,
-        [row.subscriber_account for row in rows],
-        [row.period for row in rows],
-        [row.plan for row in rows],
-        [row.overpayment for row in rows],
-        [row.counts_from for row in rows],
-        [row.sequence for row in rows],
-        [row.as_of for row in rows],
-        [row.due for row in rows],
-        [row.weight for row in rows],
-        [row.payer for row in rows],
-        caller,
-        at,
+async def add(
+    conn: Any, rows: Sequence[BillRow], opened: Container[str], caller: int, at: datetime
+) -> None:
+    """Store bills, one an account, and make them the open ones.
+
+    `opened` are the accounts whose open bill is locked. The others must have none, which nobody
+    can lock: so first bills come in the order of their accounts, and two loads of one account wait
+    for each other there. Raises OpenedMeanwhile in the one that waited.
+    """
+    numbers = [row[0] for row in await conn.fetch(_NUMBERS, len(rows))]
+    numbered = list(zip(numbers, rows, strict=True))
+    await conn.copy_records_to_table(
+        "bills",
+        columns=_COLUMNS,
+        records=[
+            (
+                *(row.subscriber_account, number, row.period, row.plan, row.overpayment),
+                *(row.counts_from, row.sequence, caller, at, row.as_of),
+                *(row.due, row.weight, row.payer),
+            )
+            for number, row in numbered
+        ],
     )
-    await conn.execute(
-        _OPEN,
+    first = [entry for entry in numbered if entry[1].subscriber_account not in opened]
+    if first:
+        done = await conn.execute(_OPEN_FIRST, *_open_columns(first))
+        if done != f"INSERT 0 {len(first)}":
+            raise OpenedMeanwhile
+    if len(first) < len(rows):
+        following = [entry for entry in numbered if entry[1].subscriber_account in opened]
+        await conn.execute(_OPEN_NEXT, *_open_columns(following))
+
+
+def _open_columns(numbered: Sequence[tuple[int, BillRow]]) -> tuple[list[Any], ...]:
+    rows = [row for _, row in numbered]
+    return (
         [row.subscriber_account for row in rows],
-        [number["number"] for number in numbers],
+        [number for number, _ in numbered],
         [row.period for row in rows],
         [row.plan for row in rows],
         [row.overpayment for row in rows],
@@ -158,6 +167,4 @@ async def replace(conn: Any, rows: Sequence[BillRow], caller: int, at: datetime)
 
 
 def _by_account(rows: Sequence[Any]) -> dict[str, OpenBill]:
-    return {
-        row["subscriber_account"]: OpenBill(*row.values()) for row in rows if row["bill"] != NO_BILL
-    }
+    return {row["subscriber_account"]: OpenBill(*row.values()) for row in rows}

@@ -74,15 +74,46 @@ def overpayment_policy(bill: Bill) -> int:
     raise Refusal("malformed", "Expected overpayment 'weights', 'reject' or {'charge': index}")
 
 
-def check_bill(bill: Bill) -> None:
-    """Refuses a bill outside the limits of the splitting rules, in the order of its codes."""
+Structure = tuple[tuple[str, str, int, tuple[SecondLevel, ...]], ...]
+
+
+def structure_of(bill: Bill) -> Structure:
+    """What bills share that are split alike: of each charge everything but money."""
+    return tuple([(c.service, c.recipient, c.tier, c.second_level) for c in bill.charges])
+
+
+def check_bill(bill: Bill, known: bool = False) -> None:
+    """Refuses a bill outside the limits of the splitting rules, in the order of its codes.
+
+    `known`: a bill of this structure was found good before, so that only the rest is looked at.
+    """
+    _check_head(bill)
+    charges = bill.charges
+    if not known:
+        _check_services(charges)
+    dues = [charge.due for charge in charges]
+    if not (min(dues) >= 0 and max(dues) <= AMOUNT_MAX):
+        raise Refusal("due_out_of_range", f"Expected due in 0..{AMOUNT_MAX}")
+    if not known and not all(0 <= charge.tier <= TIER_MAX for charge in charges):
+        raise Refusal("tier_out_of_range", f"Expected tier in 0..{TIER_MAX}")
+    weights = [charge.weight for charge in charges if charge.weight is not None]
+    if weights and not (min(weights) >= 0 and max(weights) <= AMOUNT_MAX):
+        raise Refusal("weight_out_of_range", f"Expected weight in 0..{AMOUNT_MAX}")
+    if not known:
+        for charge in charges:
+            _check_second_level(charge.second_level)
+
+
+def _check_head(bill: Bill) -> None:
     check_account(bill.subscriber_account)
     if PERIOD.fullmatch(bill.period) is None:
         raise Refusal("malformed", "Expected period YYYY-MM")
     if bill.as_of is not None and bill.as_of.tzinfo is None:
         raise Refusal("malformed", "Expected as_of with an offset")
     overpayment_policy(bill)
-    charges = bill.charges
+
+
+def _check_services(charges: tuple[Charge, ...]) -> None:
     for charge in charges:
         if not 1 <= len(charge.service) <= NAME_LENGTH_MAX:
             raise Refusal("malformed", f"Expected service of 1..{NAME_LENGTH_MAX} characters")
@@ -90,14 +121,6 @@ def check_bill(bill: Bill) -> None:
             raise Refusal("malformed", "Expected service without NUL")
     if not 1 <= len(charges) <= CHARGES_MAX:
         raise Refusal("charges_out_of_range", f"Expected 1..{CHARGES_MAX} charges")
-    if not all(0 <= charge.due <= AMOUNT_MAX for charge in charges):
-        raise Refusal("due_out_of_range", f"Expected due in 0..{AMOUNT_MAX}")
-    if not all(0 <= charge.tier <= TIER_MAX for charge in charges):
-        raise Refusal("tier_out_of_range", f"Expected tier in 0..{TIER_MAX}")
-    if not all(c.weight is None or 0 <= c.weight <= AMOUNT_MAX for c in charges):
-        raise Refusal("weight_out_of_range", f"Expected weight in 0..{AMOUNT_MAX}")
-    for charge in charges:
-        _check_second_level(charge.second_level)
 
 
 def _check_second_level(entries: tuple[SecondLevel, ...]) -> None:

@@ -1,13 +1,13 @@
 """What every flow needs at hand; made once by gateway.app for each worker."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import Struct
 
 from gateway.config import Settings
 from gateway.domain.clock import Clock
-from gateway.splitting.plans import PlanShelf
+from gateway.splitting.plans import PlanShelf, StructureShelf
 from gateway.splitting.terms import TermsShelf
 
 
@@ -20,6 +20,7 @@ class Context:
     settings: Settings
     plans: PlanShelf
     terms: TermsShelf
+    structures: StructureShelf = field(default_factory=StructureShelf)
 
     def connection(self) -> Any:
         """A connection for `async with`; TimeoutError where none is free for too long."""

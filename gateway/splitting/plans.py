@@ -4,17 +4,20 @@ A plan never changes, so a plan in memory is never wrong; the shelf is bounded a
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
+
+from msgspec import Struct
 
 import splitcore
 from gateway.domain.allocation import Allocation
-from gateway.domain.bill import Charge
+from gateway.domain.bill import Structure
 from gateway.domain.ids import PLAN
 from gateway.domain.payment import RecipientAmount, Share
 from splitcore import PPM, Fees
 
 PLANS_MAX = 20_000
+STRUCTURES_MAX = 5_000
 
 
 class Plan:
@@ -95,27 +98,57 @@ class Draft:
 
     __slots__ = ("body", "digest", "recipients", "service_index", "services", "split")
 
-    def __init__(self, charges: Sequence[Charge], recipients: dict[str, int]) -> None:
+    def __init__(self, structure: Structure, recipients: Mapping[str, int]) -> None:
         """`recipients` maps ids to numbers and knows every id that the charges name."""
         numbers: dict[int, int] = {}
         service_index: dict[str, int] = {}
         parts = []
-        for charge in charges:
-            level = [(entry.recipient, entry.ppm) for entry in charge.second_level]
+        for _, recipient, _, second_level in structure:
+            level = [(entry.recipient, entry.ppm) for entry in second_level]
             own = PPM - sum(ppm for _, ppm in level)
-            level.append((charge.recipient, own))
+            level.append((recipient, own))
             parts.append(
                 [(numbers.setdefault(recipients[id_], len(numbers)), ppm) for id_, ppm in level]
             )
-        services = [charge.service for charge in charges]
+        services = [service for service, _, _, _ in structure]
         indexes = [service_index.setdefault(name, len(service_index)) for name in services]
-        self.split = splitcore.Plan([charge.tier for charge in charges], indexes, parts)
+        self.split = splitcore.Plan([tier for _, _, tier, _ in structure], indexes, parts)
         self.services = services
         self.service_index = service_index
         self.recipients = list(numbers)
         self.body = self.split.to_bytes()
         names = "\x00".join(services) + "\x01" + ",".join(map(str, self.recipients))
         self.digest = sha256(self.body + names.encode()).digest()
+
+
+class BillPlan(Struct, frozen=True):
+    """What loading a bill needs of its plan: the number, and how money is carried over to it."""
+
+    number: int
+    split: splitcore.Plan
+    service_index: dict[str, int]
+
+
+class StructureShelf:
+    """Plans of bills by structure, so that a bill like one loaded before costs no plan.
+
+    Only plans that are committed may be put here: their numbers, and those of recipients, never
+    change after. The structure put here first goes first.
+    """
+
+    def __init__(self, structures_max: int = STRUCTURES_MAX) -> None:
+        self._plans: dict[Structure, BillPlan] = {}
+        self._structures_max = structures_max
+
+    def get(self, structure: Structure) -> BillPlan | None:
+        """The plan of a structure that is on the shelf."""
+        return self._plans.get(structure)
+
+    def put(self, structure: Structure, plan: BillPlan) -> None:
+        """Keep a plan, and put away the oldest where it is too many."""
+        self._plans[structure] = plan
+        if len(self._plans) > self._structures_max:
+            del self._plans[next(iter(self._plans))]
 
 
 class PlanShelf:

@@ -74,9 +74,8 @@ class World:
         await close_batch.approve(self.context, claim, by, batch)
 
     async def load(self, period: str, due: int) -> None:
-        async def bills() -> AsyncIterator[tuple[int, Bill]]:
-            for at, account in enumerate(("A", "B")):
-                yield at, Bill(account, period, charges(due))
+        async def bills() -> AsyncIterator[list[Bill]]:
+            yield [Bill(account, period, charges(due)) for account in ("A", "B")]
 
         loaded = await load_bills.load(self.context, self.callers["operator"], bills())
         assert loaded == {"accepted": 2, "refused": []}

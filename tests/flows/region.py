@@ -133,12 +133,12 @@ class Region:
     ) -> list[tuple[int, str]]:
         """Loads bills, each marked so that the oracle knows it again; what was refused."""
 
-        async def lines() -> AsyncIterator[tuple[int, Bill | Refusal]]:
-            for index, line in enumerate(bills):
+        async def lines() -> AsyncIterator[list[Bill | Refusal]]:
+            for line in bills:
                 if isinstance(line, Bill):
                     line = Bill(**{**_fields(line), "payer": f"bill {len(self.loaded)}"})
                     self.loaded[str(line.payer)] = line
-                yield index, line
+                yield [line]
 
         context = (worker or self.worker).context
         answer: Any = await load_bills.load(context, self.callers["op"], lines())
