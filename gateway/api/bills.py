@@ -70,7 +70,7 @@ async def load(house: House, call: Call) -> Reply:
 async def _bills(
     call: Call, pieces: AsyncIterator[bytes], settings: Settings
 ) -> AsyncIterator[list[Bill | Refusal]]:
-    """Slices of the bills of either form, or why a line is none."""
+    """Bunches of the bills of either form, or why a line is none."""
     lines = BillLines()
     head = b""
     async for piece in pieces:
@@ -81,12 +81,12 @@ async def _bills(
     kind = call.request.headers.get("Content-Type", "").lower()
     if not _NDJSON_TYPES.match(kind) and _is_document(kind, head):
         raws = await _document_bills(following, settings.upload_bytes_max)
-        for at in range(0, len(raws), reading.SLICE_MAX):
-            yield lines.read(raws[at : at + reading.SLICE_MAX])
+        for at in range(0, len(raws), reading.BUNCH_MAX):
+            yield lines.read(raws[at : at + reading.BUNCH_MAX])
             await asyncio.sleep(0)
         return
-    async for slice_ in reading.lines(following, settings.body_bytes_max):
-        yield lines.read(slice_)
+    async for bunch in reading.lines(following, settings.body_bytes_max):
+        yield lines.read(bunch)
 
 
 def _is_document(kind: str, head: bytes) -> bool:

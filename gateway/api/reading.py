@@ -9,7 +9,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.domain.refusals import Refusal
 
-SLICE_MAX: Final = 250
+BUNCH_MAX: Final = 250
 _BROKEN = (web.RequestPayloadError, HttpProcessingError, OSError, EOFError)
 
 
@@ -58,9 +58,9 @@ async def chunks(request: web.BaseRequest, timeout_s: float) -> AsyncIterator[by
 
 
 async def lines(pieces: AsyncIterator[bytes], line_max: int) -> AsyncIterator[list[bytes | None]]:
-    """Slices of lines that hold anything, without their ends; None for one above `line_max`.
+    """Bunches of lines that hold anything, without their ends; None for one above `line_max`.
 
-    A slice is what came together, up to SLICE_MAX. A last line without a newline counts, as the
+    A bunch is what came together, up to BUNCH_MAX. A last line without a newline counts, as the
     body ended there.
     """
     rest = b""
@@ -74,8 +74,8 @@ async def lines(pieces: AsyncIterator[bytes], line_max: int) -> AsyncIterator[li
             if not skipping:
                 found.append(None)
             rest, skipping = b"", True
-        for at in range(0, len(found), SLICE_MAX):
-            yield found[at : at + SLICE_MAX]
+        for at in range(0, len(found), BUNCH_MAX):
+            yield found[at : at + BUNCH_MAX]
             # A fast sender must not keep every other caller waiting.
             await asyncio.sleep(0)
     if not skipping and rest.strip():

@@ -4,6 +4,7 @@ from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 from msgspec import Struct
 
 from gateway.domain.bill import OpenBill
@@ -16,20 +17,16 @@ _FIND = """
 _LOCK = _FIND + " ORDER BY subscriber_account FOR UPDATE"
 _SAVE_PAID = "SELECT save_paid($1, $2, $3)"
 _NUMBERS = """
-    SELECT nextval(pg_get_serial_sequence('bills', 'number')) FROM generate_series(1, $1)
+    SELECT nextval('bills_number_seq') FROM generate_series(1, $1)
 """
 _COLUMNS = (
     *("subscriber_account", "number", "period", "plan", "overpayment", "counts_from"),
     *("loaded_after", "loaded_by", "loaded_at", "as_of", "due", "weight", "payer"),
 )
-_OPEN_FIRST = """
-    INSERT INTO open_bills (subscriber_account, bill, period, plan, overpayment, sequence,
-                            counts_from, due, weight, paid)
-    SELECT * FROM unnest
-        ($1::text[], $2::bigint[], $3::text[], $4::int[], $5::smallint[], $6::int[], $7::int[],
-         $8::bytea[], $9::bytea[], $10::bytea[])
-    ON CONFLICT (subscriber_account) DO NOTHING
-"""
+_OPEN_COLUMNS = (
+    *("subscriber_account", "bill", "period", "plan", "overpayment", "sequence"),
+    *("counts_from", "due", "weight", "paid"),
+)
 _OPEN_NEXT = """
     UPDATE open_bills AS o
     SET bill = u.bill, period = u.period, plan = u.plan, overpayment = u.overpayment,
@@ -127,7 +124,14 @@ async def add(
     for each other there. Raises OpenedMeanwhile in the one that waited.
     """
     numbers = [row[0] for row in await conn.fetch(_NUMBERS, len(rows))]
-    numbered = list(zip(numbers, rows, strict=True))
+    first: list[tuple[Any, ...]] = []
+    following: list[tuple[Any, ...]] = []
+    for number, row in zip(numbers, rows, strict=True):
+        values = (
+            *(row.subscriber_account, number, row.period, row.plan, row.overpayment),
+            *(row.sequence, row.counts_from, row.due, row.weight, row.paid),
+        )
+        (following if row.subscriber_account in opened else first).append(values)
     await conn.copy_records_to_table(
         "bills",
         columns=_COLUMNS,
@@ -137,33 +141,16 @@ async def add(
                 *(row.counts_from, row.sequence, caller, at, row.as_of),
                 *(row.due, row.weight, row.payer),
             )
-            for number, row in numbered
+            for number, row in zip(numbers, rows, strict=True)
         ],
     )
-    first = [entry for entry in numbered if entry[1].subscriber_account not in opened]
+    if following:
+        await conn.execute(_OPEN_NEXT, *map(list, zip(*following, strict=True)))
     if first:
-        done = await conn.execute(_OPEN_FIRST, *_open_columns(first))
-        if done != f"INSERT 0 {len(first)}":
-            raise OpenedMeanwhile
-    if len(first) < len(rows):
-        following = [entry for entry in numbered if entry[1].subscriber_account in opened]
-        await conn.execute(_OPEN_NEXT, *_open_columns(following))
-
-
-def _open_columns(numbered: Sequence[tuple[int, BillRow]]) -> tuple[list[Any], ...]:
-    rows = [row for _, row in numbered]
-    return (
-        [row.subscriber_account for row in rows],
-        [number for number, _ in numbered],
-        [row.period for row in rows],
-        [row.plan for row in rows],
-        [row.overpayment for row in rows],
-        [row.sequence for row in rows],
-        [row.counts_from for row in rows],
-        [row.due for row in rows],
-        [row.weight for row in rows],
-        [row.paid for row in rows],
-    )
+        try:
+            await conn.copy_records_to_table("open_bills", columns=_OPEN_COLUMNS, records=first)
+        except asyncpg.UniqueViolationError:
+            raise OpenedMeanwhile from None
 
 
 def _by_account(rows: Sequence[Any]) -> dict[str, OpenBill]:

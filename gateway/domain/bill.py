@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -74,12 +75,16 @@ def overpayment_policy(bill: Bill) -> int:
     raise Refusal("malformed", "Expected overpayment 'weights', 'reject' or {'charge': index}")
 
 
+_but_money = attrgetter("service", "recipient", "tier", "second_level")
+_due = attrgetter("due")
+_weight = attrgetter("weight")
+
 Structure = tuple[tuple[str, str, int, tuple[SecondLevel, ...]], ...]
 
 
 def structure_of(bill: Bill) -> Structure:
     """What bills share that are split alike: of each charge everything but money."""
-    return tuple([(c.service, c.recipient, c.tier, c.second_level) for c in bill.charges])
+    return tuple(map(_but_money, bill.charges))
 
 
 def check_bill(bill: Bill, known: bool = False) -> None:
@@ -91,13 +96,15 @@ def check_bill(bill: Bill, known: bool = False) -> None:
     charges = bill.charges
     if not known:
         _check_services(charges)
-    dues = [charge.due for charge in charges]
+    dues = list(map(_due, charges))
     if not (min(dues) >= 0 and max(dues) <= AMOUNT_MAX):
         raise Refusal("due_out_of_range", f"Expected due in 0..{AMOUNT_MAX}")
     if not known and not all(0 <= charge.tier <= TIER_MAX for charge in charges):
         raise Refusal("tier_out_of_range", f"Expected tier in 0..{TIER_MAX}")
-    weights = [charge.weight for charge in charges if charge.weight is not None]
-    if weights and not (min(weights) >= 0 and max(weights) <= AMOUNT_MAX):
+    weights = list(map(_weight, charges))
+    if weights.count(None) < len(weights) and not all(
+        weight is None or 0 <= weight <= AMOUNT_MAX for weight in weights
+    ):
         raise Refusal("weight_out_of_range", f"Expected weight in 0..{AMOUNT_MAX}")
     if not known:
         for charge in charges:

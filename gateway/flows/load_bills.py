@@ -6,6 +6,7 @@ cut off can simply be sent again.
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ from gateway.flows.patience import patiently
 from gateway.journal.db_transaction import writing
 from gateway.parties import store as party_store
 from gateway.splitting import store as splitting_store
-from gateway.splitting.plans import BillPlan, Draft
+from gateway.splitting.plans import BillPlan, Draft, StructureShelf
 from splitcore import SplitError, pack
 
 PART_MAX = 2_000
@@ -51,88 +52,73 @@ Planned = tuple[Line, BillPlan]
 
 
 async def load(
-    context: Context, caller: Caller, slices: AsyncIterator[Sequence[Bill | Refusal]]
+    context: Context, caller: Caller, bunches: AsyncIterator[Sequence[Bill | Refusal]]
 ) -> dict[str, object]:
-    """Load bills in slices of any size, a Refusal standing for a bill that could not be read.
+    """Load bills in bunches of any size, a Refusal standing for a bill that could not be read.
 
     Answers `{"accepted", "refused": [{"index", "code", "detail"}]}`.
     """
-    loading = _Loading(context, caller)
+    read = 0
+    unread: Refused = []
+    refused: Refused = []
+    written: asyncio.Task[Refused] | None = None
     try:
-        async for bills in slices:
-            for bill in bills:
-                await loading.take(bill)
-        await loading.keep()
-    finally:
-        await loading.keep_nothing_more()
-    refused = sorted(loading.refused, key=lambda entry: entry[0])
+        async with asyncio.TaskGroup() as writers:
+            # A part is gathered while the one before is written.
+            async for part in _parts(context, bunches, unread):
+                if written is not None:
+                    refused += await written
+                written = writers.create_task(_write_part(context, caller, part))
+                read += len(part)
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    if written is not None:
+        refused += written.result()
     return {
-        "accepted": loading.taken - len(refused),
+        "accepted": read - len(refused),
         "refused": [
             {"index": index, "code": refusal.code, "detail": refusal.detail}
-            for index, refusal in refused
+            for index, refusal in sorted(unread + refused, key=lambda entry: entry[0])
         ],
     }
 
 
-class _Loading:
-    """Gathers a part while the one before is written."""
+async def _parts(
+    context: Context, bunches: AsyncIterator[Sequence[Bill | Refusal]], unread: Refused
+) -> AsyncIterator[list[Line]]:
+    """What is well in itself in parts, a bill an account, in the order of their accounts."""
+    numbers = itertools.count()
+    part: dict[str, Line] = {}
+    async for bills in bunches:
+        for bill, index in zip(bills, numbers, strict=False):
+            try:
+                line = _checked(context.structures, index, bill)
+            except Refusal as refusal:
+                unread.append((index, refusal))
+                continue
+            # Two bills of one account are loaded one after the other.
+            if line.bill.subscriber_account in part or len(part) >= PART_MAX:
+                yield [part[account] for account in sorted(part)]
+                part = {}
+            part[line.bill.subscriber_account] = line
+    if part:
+        yield [part[account] for account in sorted(part)]
 
-    def __init__(self, context: Context, caller: Caller) -> None:
-        self.taken = 0
-        self.refused: Refused = []
-        self._context = context
-        self._caller = caller
-        self._part: dict[str, Line] = {}
-        self._writing: asyncio.Task[Refused] | None = None
 
-    async def take(self, bill: Bill | Refusal) -> None:
-        index = self.taken
-        self.taken += 1
-        try:
-            if isinstance(bill, Refusal):
-                raise bill
-            structure = structure_of(bill)
-            plan = self._context.structures.get(structure)
-            check_bill(bill, known=plan is not None)
-        except Refusal as refusal:
-            self.refused.append((index, refusal))
-            return
-        account = bill.subscriber_account
-        # Two bills of one account are loaded one after the other.
-        if account in self._part or len(self._part) >= PART_MAX:
-            await self._begin_part()
-        self._part[account] = Line(index, bill, structure, plan)
+def _checked(structures: StructureShelf, index: int, bill: Bill | Refusal) -> Line:
+    if isinstance(bill, Refusal):
+        raise bill
+    structure = structure_of(bill)
+    plan = structures.get(structure)
+    check_bill(bill, known=plan is not None)
+    return Line(index, bill, structure, plan)
 
-    async def keep(self) -> None:
-        """Until everything taken is kept."""
-        if self._part:
-            await self._begin_part()
-        await self._end_part()
 
-    async def keep_nothing_more(self) -> None:
-        """Let what was begun come to its end, whatever it is: nobody waits for it any more."""
-        if self._writing is not None:
-            await asyncio.wait([self._writing])
-            self._writing.exception()
-
-    async def _begin_part(self) -> None:
-        await self._end_part()
-        part, self._part = self._part, {}
-        lines = [part[account] for account in sorted(part)]
-        context, caller = self._context, self._caller
-        self._writing = asyncio.create_task(
-            patiently(context, lambda: _load_part(context, caller, lines))
-        )
-
-    async def _end_part(self) -> None:
-        if self._writing is not None:
-            self.refused += await asyncio.shield(self._writing)
-            self._writing = None
+async def _write_part(context: Context, caller: Caller, part: Sequence[Line]) -> Refused:
+    return await patiently(context, lambda: _load_part(context, caller, part))
 
 
 async def _load_part(context: Context, caller: Caller, part: Sequence[Line]) -> Refused:
-    """Lines of one bill an account, in the order of their accounts."""
     async with context.connection() as conn:
         lines, refused = await _with_plans(context, conn, part)
         while lines:
@@ -187,8 +173,7 @@ async def _add_plans(
     async with writing(conn):
         numbers = await splitting_store.number_plans(conn, list(drafts.values()))
     plans = {
-        structure: BillPlan(numbers[draft.digest], draft.split, draft.service_index)
-        for structure, draft in drafts.items()
+        structure: draft.numbered(numbers[draft.digest]) for structure, draft in drafts.items()
     }
     for structure, plan in plans.items():
         context.structures.put(structure, plan)
@@ -220,12 +205,14 @@ async def _rows(
         bill = line.bill
         account = bill.subscriber_account
         due = pack([charge.due for charge in bill.charges])
-        try:
-            paid = carried(plan.split, plan.service_index, due, received.get(account, {}))
-        except SplitError as error:
-            # More was paid than any bill can carry: this line's misfortune, not its neighbours'.
-            refused.append((line.index, Refusal(error.code, error.detail)))
-            continue
+        paid = plan.nothing
+        if account in received:
+            try:
+                paid = carried(plan.split, plan.service_index, due, received[account])
+            except SplitError as error:
+                # More was paid than any bill can carry: this line's misfortune alone.
+                refused.append((line.index, Refusal(error.code, error.detail)))
+                continue
         rows.append(
             BillRow(
                 subscriber_account=account,
@@ -288,7 +275,10 @@ def _not_closed(
 
 
 def _weights(bill: Bill) -> bytes | None:
-    weights = [charge.due if charge.weight is None else charge.weight for charge in bill.charges]
-    if weights == [charge.due for charge in bill.charges]:
+    charges = bill.charges
+    told = [charge.weight for charge in charges]
+    if told.count(None) == len(told):
         return None
-    return pack(weights)
+    dues = [charge.due for charge in charges]
+    weights = [due if weight is None else weight for due, weight in zip(dues, told, strict=True)]
+    return None if weights == dues else pack(weights)

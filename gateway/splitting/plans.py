@@ -93,6 +93,18 @@ class Plan:
         )
 
 
+class BillPlan(Struct, frozen=True):
+    """What loading a bill needs of its plan: its number, and how money is carried over to it.
+
+    `nothing` is packed: nothing paid on any charge.
+    """
+
+    number: int
+    split: splitcore.Plan
+    service_index: dict[str, int]
+    nothing: bytes
+
+
 class Draft:
     """A plan as a bill asks for it, before it has a number."""
 
@@ -120,13 +132,10 @@ class Draft:
         names = "\x00".join(services) + "\x01" + ",".join(map(str, self.recipients))
         self.digest = sha256(self.body + names.encode()).digest()
 
-
-class BillPlan(Struct, frozen=True):
-    """What loading a bill needs of its plan: the number, and how money is carried over to it."""
-
-    number: int
-    split: splitcore.Plan
-    service_index: dict[str, int]
+    def numbered(self, number: int) -> BillPlan:
+        """What is needed of the plan once it has its number."""
+        nothing = splitcore.pack([0] * len(self.services))
+        return BillPlan(number, self.split, self.service_index, nothing)
 
 
 class StructureShelf:
