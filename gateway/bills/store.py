@@ -38,19 +38,29 @@ _OPEN_NEXT = """
               counts_from, due, weight, paid)
     WHERE o.subscriber_account = u.subscriber_account
 """
+# Account by account, and payment by payment: nothing else keeps the planner from reading every
+# payment or refund there is.
 _LAST_KNOWN = """
-    SELECT u.account, coalesce(max(a.sequence), 0) AS sequence
+    SELECT u.account, (SELECT coalesce(max(a.sequence), 0) FROM allocations AS a
+                       WHERE a.subscriber_account = u.account AND a.at <= u.as_of) AS sequence
     FROM unnest($1::text[], $2::timestamptz[]) AS u (account, as_of)
-    LEFT JOIN allocations AS a ON a.subscriber_account = u.account AND a.at <= u.as_of
-    GROUP BY u.account
 """
 _RECEIVED = """
-    SELECT s.subscriber_account, s.service, sum(s.amount_kopecks)::bigint AS kopecks
+    SELECT u.account, found.service, found.kopecks
     FROM unnest($1::text[], $2::int[]) AS u (account, counts_from)
-    JOIN allocations AS a ON a.subscriber_account = u.account AND a.sequence > u.counts_from
-    JOIN shares AS s
-        ON s.payment = a.payment AND s.subscriber_account = a.subscriber_account
-    GROUP BY s.subscriber_account, s.service
+    CROSS JOIN LATERAL (
+        SELECT part.service, sum(moved.sign * s.kopecks)::bigint AS kopecks
+        FROM allocations AS a
+        CROSS JOIN LATERAL (
+            SELECT a.plan, a.shares, 1 AS sign
+            UNION ALL
+            SELECT r.plan, r.shares, -1 FROM refunds AS r WHERE r.payment = a.payment
+        ) AS moved
+        CROSS JOIN LATERAL unpack(moved.shares) AS s
+        JOIN split_plan_parts AS part ON part.plan = moved.plan AND part.place = s.place
+        WHERE a.subscriber_account = u.account AND a.sequence > u.counts_from AND s.kopecks > 0
+        GROUP BY part.service
+    ) AS found
 """
 
 
@@ -110,7 +120,7 @@ async def received(
     found: dict[str, dict[str, int]] = {}
     rows = await conn.fetch(_RECEIVED, [a for a, _ in counts_from], [n for _, n in counts_from])
     for row in rows:
-        found.setdefault(row["subscriber_account"], {})[row["service"]] = row["kopecks"]
+        found.setdefault(row["account"], {})[row["service"]] = row["kopecks"]
     return found
 
 
