@@ -20,7 +20,7 @@ from gateway.domain.party import RECIPIENT_KINDS, BankAccount, Recipient
 from gateway.domain.payment import METHODS, Claim, PaymentRequest
 from gateway.domain.refusals import Refusal
 from gateway.methods import contains_pan, normalise
-from splitcore import AMOUNT_MAX, FeeRule
+from splitcore import AMOUNT_MAX, TOTAL_MAX, FeeRule
 
 FINGERPRINT_SIZE: Final = 16
 REFERENCE_LENGTH_MAX: Final = 128
@@ -52,9 +52,9 @@ def idempotency_key(values: list[str]) -> str:
     if len(values) > 1:
         raise Refusal("malformed", "Expected one Idempotency-Key header, was several")
     text = values[0]
-    if text[:1] == '"':
-        quoted = _QUOTED.fullmatch(text)
-        text = _ESCAPE.sub(r"\1", quoted[1]) if quoted else ""
+    quoted = _QUOTED.fullmatch(text)
+    if quoted is not None and quoted[1]:
+        text = _ESCAPE.sub(r"\1", quoted[1])
     return checked_key(text)
 
 
@@ -156,7 +156,11 @@ def amount_or_total(amount: int | UnsetType, total: int | UnsetType) -> tuple[in
     kopecks = amount if total is UNSET else total
     if type(kopecks) is not int:
         raise Refusal("malformed", "Expected a whole number of kopecks")
-    check_amount(kopecks)
+    if total is UNSET:
+        check_amount(kopecks)
+    elif not 1 <= kopecks <= TOTAL_MAX:
+        # The amount within it is checked where the surcharge is known.
+        raise Refusal("amount_out_of_range", f"Expected a total in 1..{TOTAL_MAX} kopecks")
     return kopecks, total is not UNSET
 
 

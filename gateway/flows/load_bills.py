@@ -29,6 +29,7 @@ from gateway.domain.refusals import Refusal
 from gateway.flows.context import Context
 from gateway.flows.patience import patiently
 from gateway.journal.db_transaction import writing
+from gateway.methods import contains_pan
 from gateway.parties import store as party_store
 from gateway.splitting import store as splitting_store
 from gateway.splitting.plans import BillPlan, Draft, StructureShelf
@@ -111,6 +112,10 @@ def _checked(structures: StructureShelf, index: int, bill: Bill | Refusal) -> Li
     structure = structure_of(bill)
     plan = structures.get(structure)
     check_bill(bill, known=plan is not None)
+    if plan is None and any(contains_pan(charge.service) for charge in bill.charges):
+        raise Refusal("pan_not_allowed", "Expected services without a card number")
+    if bill.payer is not None and contains_pan(orjson.dumps(bill.payer).decode()):
+        raise Refusal("pan_not_allowed", "Expected a payer without a card number")
     return Line(index, bill, structure, plan)
 
 

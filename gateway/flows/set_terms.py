@@ -8,6 +8,7 @@ from gateway.domain.requisites import check_inn
 from gateway.flows.context import Context
 from gateway.flows.patience import patiently
 from gateway.journal.db_transaction import cutting
+from gateway.methods import contains_pan
 from gateway.parties import store as party_store
 from gateway.payouts.centre import TRIAL_CENTRE, party
 from gateway.payouts.files import one_c
@@ -90,6 +91,8 @@ def _check_requisites(recipient: Recipient, accept_inn: bool, now: datetime) -> 
     """Refuses a recipient that no payment order could be written to."""
     if not accept_inn and not check_inn(recipient.inn):
         raise Refusal("inn_invalid", "Expected an INN whose check digits hold")
+    if contains_pan(recipient.name):
+        raise Refusal("pan_not_allowed", "Expected a name without a card number")
     order = Order(1, now.date(), 1, party(recipient), "Проверка реквизитов")
     try:
         one_c.write(TRIAL_CENTRE, [order], now)

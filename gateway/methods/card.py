@@ -9,12 +9,13 @@ from typing import Final
 
 from gateway.domain.refusals import Refusal
 from gateway.methods.facts import PRINTABLE, MethodFacts, Text, texts_of
-from gateway.methods.pan import DIGITS_MAX, DIGITS_MIN, NETWORKS, network_of
+from gateway.methods.pan import DIGITS_MAX, DIGITS_MIN, network_of
 
 TERMINAL_LENGTH_MAX: Final = 64
 
 FIELDS: Final = {
-    "network": Text(16, re.compile(r"[A-Za-z]+")),
+    # Any word: a payment already taken is not refused for a network that is new to us.
+    "network": Text(32, re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)),
     "masked_pan": Text(40, PRINTABLE),
     "rrn": Text(40),
     "authorization_code": Text(12),
@@ -44,7 +45,8 @@ def normalise(method: Mapping[str, object]) -> MethodFacts:
     if "masked_pan" in facts:
         facts["masked_pan"] = masked_pan = _masked_pan(facts["masked_pan"])
         seen = network_of(masked_pan)
-    network = _network(facts.pop("network", None))
+    told = facts.pop("network", None)
+    network = None if told is None else told.lower()
     if is_mir and network not in (None, "mir"):
         raise Refusal("method_invalid", f"Expected network mir in a mir payment, was {network}")
     network = "mir" if is_mir else network or seen
@@ -54,15 +56,6 @@ def normalise(method: Mapping[str, object]) -> MethodFacts:
         facts=facts if network is None else {"network": network, **facts},
         warnings=("network_differs",) if seen and seen != network else (),
     )
-
-
-def _network(told: str | None) -> str | None:
-    if told is None:
-        return None
-    network = told.lower()
-    if network not in NETWORKS:
-        raise Refusal("method_invalid", f"Expected network one of {', '.join(NETWORKS)}")
-    return network
 
 
 def _masked_pan(told: str) -> str:

@@ -14,24 +14,25 @@ DIGITS_MAX: Final = 19
 _NETWORKS: Final = (
     ("mir", r"220[0-4]", range(16, 20)),
     ("amex", r"3[47]", (15,)),
+    ("diners", r"30[0-5]|36|38|39", range(14, 20)),
     ("jcb", r"35(?:2[89]|[3-8][0-9])", (16,)),
     ("mastercard", r"5[1-5]|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720", (16,)),
     ("visa", r"4", (13, 16, 19)),
     ("unionpay", r"62", range(16, 20)),
     ("maestro", r"50|5[6-8]|6", range(12, 20)),
 )
-NETWORKS: Final = tuple(name for name, _, _ in _NETWORKS)
 _PREFIX: Final = re.compile("|".join(f"(?P<{name}>{prefix})" for name, prefix, _ in _NETWORKS))
 _LENGTHS: Final = {name: frozenset(lengths) for name, _, lengths in _NETWORKS}
 
 # Spaces and dashes as people, word processors and tills print them between groups of digits.
+# Up to three in a row: a dash stands between spaces.
 _SEPARATOR: Final = r"[ \-\u00a0\u2007\u2009\u202f\u2010-\u2015\u2212]"
 # Written out, begun only where a run of digits begins, and never gone back on: half the time of
 # a repeated group, and a fifth where a text has no digits. Every payment's texts pass here.
 _ENOUGH_DIGITS: Final = re.compile(
-    "[0-9](?<![0-9].)" + rf"{_SEPARATOR}?+[0-9]" * (DIGITS_MIN - 1), re.DOTALL
+    "[0-9](?<![0-9].)" + rf"{_SEPARATOR}{{0,3}}+[0-9]" * (DIGITS_MIN - 1), re.DOTALL
 )
-_DIGIT_GROUPS: Final = re.compile(rf"[0-9]+(?:{_SEPARATOR}[0-9]+)*")
+_DIGIT_GROUPS: Final = re.compile(rf"[0-9]+(?:{_SEPARATOR}{{1,3}}[0-9]+)*")
 _DIGITS: Final = re.compile(r"[0-9]+")
 _PRINTED_LAYOUTS: Final = frozenset(
     [(count,) for count in range(DIGITS_MIN, DIGITS_MAX + 1)]
@@ -58,16 +59,16 @@ def network_of(number: str) -> str | None:
 
 
 def has_enough_digits(text: str) -> bool:
-    """Whether as many digits as a card has stand in the text, parted by no more than one sign."""
+    """Whether as many digits as a card has stand in the text, parted by few signs."""
     return _ENOUGH_DIGITS.search(text) is not None
 
 
 def contains_pan(text: str) -> bool:
     """Whether a full card number stands in the text: prefix, length for the network, and Luhn.
 
-    Digits may be parted by single spaces or dashes. A longer run of digits, such as a 20-digit
-    bank account, is not a card; a card in one of the layouts that cards are printed in is found
-    between other numbers too.
+    Digits may be parted by spaces or dashes, a few at a time. A longer run of digits, such as a
+    20-digit bank account, is not a card; a card in one of the layouts that cards are printed in
+    is found between other numbers too.
     """
     if len(text) < DIGITS_MIN or not has_enough_digits(text):
         return False

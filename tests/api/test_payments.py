@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gateway.api import answers
-from tests.api.conftest import Gateway, payment
+from tests.api.conftest import Gateway, bill, payment
 
 
 async def test_answer_is_the_contracts(region: Gateway) -> None:
@@ -296,3 +296,27 @@ async def test_bill_qr_names_the_account(
         assert answer.json["method"]["type"] == "qr"
     else:
         assert answer.code == code
+
+
+async def test_a_total_may_be_above_the_limit_of_an_amount(region: Gateway) -> None:
+    """10^13 and five kopecks of surcharge: the amount within it is the largest there may be."""
+    await region.send("PUT", "/v1/surcharges/cash", {"fixed": 5}, role="operator")
+    body = {"subscriber_account": "220012345", "method": {"type": "cash"}}
+    most = body | {"total": 10**13 + 5}
+    quote = await region.send("POST", "/v1/quotes", most, role="acquirer")
+    assert (quote.status, quote.json["amount"], quote.json["surcharge"]) == (200, 10**13, 5)
+    more = body | {"total": 10**13 + 6}
+    refused = await region.send("POST", "/v1/quotes", more, role="acquirer")
+    assert refused.code == "amount_out_of_range"
+
+
+@pytest.mark.parametrize("changes", [{"payer": {"note": "card 4111 1111 1111 1111"}},
+                                     {"payer": "4111111111111111"}])  # fmt: skip
+async def test_a_bill_with_a_card_number_is_refused(
+    region: Gateway, changes: dict[str, Any]
+) -> None:
+    load = {"bills": [bill("77", **changes), bill("78")]}
+    answer = await region.send("POST", "/v1/bills", load, role="operator", key="b")
+    assert answer.json["accepted"] == 1
+    assert [refused["code"] for refused in answer.json["refused"]] == ["pan_not_allowed"]
+    assert "4111" not in answer.content.decode()

@@ -40,6 +40,7 @@ def recipient(**changes: Any) -> dict[str, Any]:
         ("a name outside windows-1251", {"name": "熱"}, 400, "malformed"),
         ("a name too long", {"name": "я" * 161}, 400, "malformed"),
         ("a name of blanks", {"name": "  "}, 400, "malformed"),
+        ("a card number for a name", {"name": "4111 1111 1111 1111"}, 422, "pan_not_allowed"),
         ("a kind that is none", {"kind": "bank"}, 400, "malformed"),
         ("a commission above all", {"commission": {"ppm": 1_000_001}}, 422, "fee_out_of_range"),
     ],

@@ -53,6 +53,7 @@ TAKEN = [
     ),
     ({"type": "card", "masked_pan": "*1234"}, None, {"masked_pan": "*1234"}, ()),
     ({"type": "card", "network": "MIR"}, "mir", {"network": "mir"}, ()),
+    ({"type": "card", "network": "discover"}, "discover", {"network": "discover"}, ()),
     (
         {"type": "mir", "masked_pan": "629157******1234"},
         "mir",
@@ -73,7 +74,7 @@ REFUSED = [
     ({"type": "google_pay", "token": "{}"}, "method_invalid"),
     ({"type": "card", "colour": "red"}, "method_invalid"),
     ({"type": "card", "payload": BILL}, "method_invalid"),
-    ({"type": "card", "network": "diners"}, "method_invalid"),
+    ({"type": "card", "network": "dine rs"}, "method_invalid"),
     ({"type": "card", "network": ""}, "method_invalid"),
     ({"type": "card", "network": None}, "method_invalid"),
     ({"type": "mir", "network": "visa"}, "method_invalid"),

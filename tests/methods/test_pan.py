@@ -21,6 +21,7 @@ TEST_NUMBERS = [
     ("378282246310005", "amex"),
     ("3530111333300000", "jcb"),
     ("6759649826438453", "maestro"),
+    ("30569309025904", "diners"),
 ]
 
 NETWORK_OF_PREFIX = [
@@ -57,6 +58,9 @@ NETWORK_OF_PREFIX = [
 ]
 
 TEXTS_WITH_A_CARD = [
+    "4111  1111  1111  1111",
+    "4111 - 1111 - 1111 - 1111",
+    "30569309025904",
     "4111111111111111",
     "4111 1111 1111 1111",
     "4111-1111-1111-1111",
@@ -86,7 +90,7 @@ TEXTS_WITHOUT_A_CARD = [
     ("40702 810 1 3825 0123017", "a bank account as it is printed"),
     ("41111111111111110", "a longer run of digits"),
     ("94111111111111111", "a longer run of digits"),
-    ("4111  1111  1111  1111", "two spaces part two numbers"),
+    ("4111    1111    1111    1111", "many spaces part numbers"),
     ("4111_1111_1111_1111", "not how a card is written"),
     ("7707083893 616801001", "INN and KPP"),
     ("427644******1234", "masked"),
