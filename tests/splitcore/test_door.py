@@ -17,7 +17,8 @@ TOLD = "import splitcore; print(splitcore.BACKEND, splitcore.Plan.__module__)"
 def told_by(where: Path, **switches: str) -> subprocess.CompletedProcess[str]:
     """What the package at `where` says of itself in a fresh interpreter."""
     return subprocess.run(
-        [sys.executable, "-c", TOLD],
+        # Without site-packages: an editable install finds our kernel from anywhere.
+        [sys.executable, "-S", "-c", TOLD],
         env={"PYTHONPATH": str(where), "PYTHONSAFEPATH": "1", **switches},
         capture_output=True,
         text=True,
