@@ -134,6 +134,7 @@ async def running(
                 await counting
         await _finish(runner, server, door, settings.drain_s)
         await intake.drain()
+        telemetry.flush()
         await limit.close()
 
 
