@@ -20,10 +20,12 @@ class MoneyGauges(Struct, frozen=True):
 
 
 async def money(conn: Any) -> MoneyGauges:
-    """The gauges as of now."""
-    return MoneyGauges(
-        imbalance=await store.open_imbalance(conn),
-        suspense=await store.suspense(conn),
-        unsettled=await store.unsettled(conn),
-        payouts=await store.payouts_by_state(conn),
-    )
+    """The gauges as of one moment; a long day's rows may take longer than a payment ever may."""
+    async with conn.transaction(isolation="repeatable_read", readonly=True):
+        await store.take_time(conn)
+        return MoneyGauges(
+            imbalance=await store.open_imbalance(conn),
+            suspense=await store.suspense(conn),
+            unsettled=await store.unsettled(conn),
+            payouts=await store.payouts_by_state(conn),
+        )

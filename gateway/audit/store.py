@@ -5,6 +5,7 @@ from typing import Any
 
 PAGE_ROWS = 2000
 TIMEOUT_S = 3600.0
+GAUGES_TIMEOUT_S = 120.0
 
 TOTALS = """
     SELECT (SELECT count(*) FROM payments) AS payments,
@@ -261,20 +262,26 @@ _UNSETTLED = """
 _PAYOUTS = "SELECT state, count(*) AS payouts FROM payouts GROUP BY state"
 
 
+async def take_time(conn: Any) -> None:
+    """Until the end of the transaction no statement is cut off for its length."""
+    await conn.execute("SET LOCAL statement_timeout = 0")
+
+
 async def open_imbalance(conn: Any) -> int:
     """Kopecks that the ledger of the open batch is out of balance by."""
-    imbalance: int = await conn.fetchval(_OPEN_IMBALANCE)
+    imbalance: int = await conn.fetchval(_OPEN_IMBALANCE, timeout=GAUGES_TIMEOUT_S)
     return imbalance
 
 
 async def suspense(conn: Any) -> int:
     """Kopecks held in suspense."""
-    return int(await conn.fetchval(_SUSPENSE))
+    return int(await conn.fetchval(_SUSPENSE, timeout=GAUGES_TIMEOUT_S))
 
 
 async def unsettled(conn: Any) -> dict[str, int]:
     """Kopecks owed to recipients by kind: in open, uncounted and closed batches."""
-    return {row["kind"]: row["kopecks"] for row in await conn.fetch(_UNSETTLED)}
+    rows = await conn.fetch(_UNSETTLED, timeout=GAUGES_TIMEOUT_S)
+    return {row["kind"]: row["kopecks"] for row in rows}
 
 
 async def payouts_by_state(conn: Any) -> dict[str, int]:

@@ -27,7 +27,7 @@ def test_no_file_names_a_path_of_this_machine() -> None:
 
 
 def test_rule_of_paths_can_fail() -> None:
-    bad = 'x = "/home/ann/kopeck"\ncd /work/main\n--data /tmp\nC:\\Users\\ann\n'
+    bad = 'x = "/home/ann/kopeck"\ncd /root/kopeck\n--data /tmp\nC:\\Users\\ann\n'
     assert len(list(machine_paths(sample(bad)))) == 4
     good = "/var/lib/kopeck /etc/kopeck /v1/payments ./tmp/x src/home/x https://a.b/home/x\n"
     assert list(machine_paths(sample(good))) == []
