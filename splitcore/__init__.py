@@ -19,7 +19,7 @@ from splitcore.limits import (
     TIER_MAX,
     TOTAL_MAX,
 )
-from splitcore.shapes import Allocation, FeeRule
+from splitcore.shapes import Allocation, FeeRule, GroupAllocation
 
 _PURE = os.environ.get("SPLITCORE_PURE", "")
 if _PURE not in ("", "1"):
@@ -68,6 +68,7 @@ __all__ = [
     "FeeRule",
     "Fees",
     "Group",
+    "GroupAllocation",
     "GroupFull",
     "PackedSums",
     "Plan",

@@ -22,11 +22,12 @@ from libc.string cimport memcpy, memset
 
 from splitcore import errors, limits
 from splitcore.errors import ConservationBroken, GroupFull, SplitError
-from splitcore.shapes import Allocation, FeeRule
+from splitcore.shapes import Allocation, FeeRule, GroupAllocation
 
 include "_kernel_border.pxi"
 include "_kernel_split.pxi"
 include "_kernel_plan.pxi"
+include "_kernel_allocation.pxi"
 include "_kernel_payment.pxi"
 include "_kernel_group.pxi"
 include "_kernel_case.pxi"

@@ -233,6 +233,14 @@ cdef class Group:
         cdef const payment_t *payment = self.split(i)
         return payment.commission if payment.code == ACCEPTED else 0
 
+    def allocation(self, Py_ssize_t i):
+        """All that payment i came to, or None if it was refused: everything below in one call."""
+        cdef const payment_t *payment = self.split(i)
+        if payment.code != ACCEPTED:
+            return None
+        return group_allocation(payment, (<bill_t *> self.bills.items)[payment.bill].shape,
+                                <int64_t *> self.results.items + payment.at)
+
     cdef list listed(self, Py_ssize_t i, int part):
         cdef int count
         cdef const int64_t *at = self.result(self.split(i), part, &count)

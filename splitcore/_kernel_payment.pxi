@@ -1,8 +1,5 @@
 # One payment: its reading from Python, and one call that splits it over a bill given as lists.
 
-cdef type ALLOCATION = Allocation
-
-
 cdef int read_named(
     const shape_t *shape, object designation, named_t *named, Py_ssize_t room
 ) except -1:
@@ -59,40 +56,6 @@ cdef int read_list(object given, int n, int64_t *numbers) except -1:
         if not read_whole(<object> PyList_GET_ITEM(entries, i), &numbers[i]):
             raise not_whole(f"entry {i}", entries[i])
     return 0
-
-
-cdef list list_parts(const shape_t *shape, list charges, const int64_t *parts):
-    """The parts as a list; the only part of a charge is the charge's own number again."""
-    cdef list result = PyList_New(shape.parts)
-    cdef object number
-    cdef int i, at
-    for i in range(shape.charges):
-        for at in range(shape.part_start[i], shape.part_start[i + 1]):
-            if shape.part_start[i + 1] - shape.part_start[i] == 1:
-                number = <object> PyList_GET_ITEM(charges, i)
-            else:
-                number = parts[at]
-            Py_INCREF(number)
-            PyList_SET_ITEM(result, at, <PyObject *> number)
-    return result
-
-
-cdef object allocation(const payment_t *payment, list charges, list parts, list commissions):
-    """An Allocation, its five places filled as tuple.__new__ would, without the call."""
-    cdef object made = PyType_GenericAlloc(ALLOCATION, 5)
-    cdef object amount = payment.amount
-    cdef object surcharge = payment.surcharge
-    cdef PyObject *places[5]
-    cdef int i
-    places[0] = <PyObject *> amount
-    places[1] = <PyObject *> surcharge
-    places[2] = <PyObject *> charges
-    places[3] = <PyObject *> parts
-    places[4] = <PyObject *> commissions
-    for i in range(5):
-        Py_INCREF(<object> places[i])
-        PyTuple_SET_ITEM(made, i, places[i])
-    return made
 
 
 def split_payment(Plan plan not None, Fees fees not None, object amount, object due, object weight,

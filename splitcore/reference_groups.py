@@ -22,7 +22,7 @@ from splitcore.reference import (
     within,
 )
 from splitcore.reference_plans import Fees, Plan, pack, unpack
-from splitcore.shapes import Allocation, FeeRule
+from splitcore.shapes import Allocation, FeeRule, GroupAllocation
 
 Designation = Sequence[tuple[int, int]]
 
@@ -262,6 +262,34 @@ class Group:
         """The code payment i was refused with, or None."""
         result = self._split_result(i)
         return result if isinstance(result, str) else None
+
+    def allocation(self, i: int) -> GroupAllocation | None:
+        """All that payment i came to, or None if it was refused: everything below in one call."""
+        result = self._split_result(i)
+        if isinstance(result, str):
+            return None
+        plan = self._bills[self._payments[i][0]].plan
+        gross = [0] * plan.recipients
+        for recipient, share in zip(plan.part_recipient, result.parts, strict=True):
+            gross[recipient] += share
+        receiving = [
+            recipient
+            for recipient, share in zip(plan.part_recipient, result.parts, strict=True)
+            if share > 0
+        ]
+        return GroupAllocation(
+            amount=result.amount,
+            surcharge=result.surcharge,
+            commission=sum(result.commissions),
+            charges=list(result.charges),
+            parts=list(result.parts),
+            recipients=list(dict.fromkeys(receiving)),
+            gross=gross,
+            commissions=list(result.commissions),
+            net=[before - fee for before, fee in zip(gross, result.commissions, strict=True)],
+            packed_parts=pack(result.parts),
+            packed_commissions=pack(result.commissions) if any(result.commissions) else None,
+        )
 
     def _result(self, i: int) -> Allocation:
         result = self._split_result(i)

@@ -1,4 +1,4 @@
-"""The two shapes that cross the border of the splitting core: a fee rule in, an allocation out."""
+"""The shapes that cross the border of the splitting core: a fee rule in, an allocation out."""
 
 from typing import NamedTuple
 
@@ -24,3 +24,25 @@ class Allocation(NamedTuple):
     charges: list[int]
     parts: list[int]
     commissions: list[int]
+
+
+class GroupAllocation(NamedTuple):
+    """One payment of a commit group split, in kopecks: everything that is told or stored of it.
+
+    `charges` and `parts` are those of an Allocation. `gross`, `commissions` and `net` have an entry
+    for each recipient index of the plan; gross = commission + net. `recipients` are the indexes of
+    those who receive anything, in the order in which they first appear among the parts that are
+    not 0. `packed_commissions` is None where nothing is withheld.
+    """
+
+    amount: int
+    surcharge: int
+    commission: int
+    charges: list[int]
+    parts: list[int]
+    recipients: list[int]
+    gross: list[int]
+    commissions: list[int]
+    net: list[int]
+    packed_parts: bytes
+    packed_commissions: bytes | None

@@ -16,6 +16,7 @@ from splitcore import (
     FeeRule,
     Fees,
     Group,
+    GroupAllocation,
     GroupFull,
     Plan,
     SplitError,
@@ -50,6 +51,61 @@ def test_what_a_payment_of_a_group_tells() -> None:
     assert group.packed_parts(paid) == pack([8, 72, 20])
     assert group.packed_commissions(paid) == pack([1, 0])
     assert group.packed_paid(bill) == pack([100, 20])
+
+
+def test_an_allocation_tells_all_of_it_at_once() -> None:
+    group = Group()
+    bill = group.add_bill(PLAN, FEES, pack([100, 50]), pack([1, 0]), pack([20, 0]), -1)
+    group.add_payment(bill, 100, False, FeeRule(ppm=10_000), None)
+    group.add_payment(bill, 0, False, None, None)
+    group.run()
+    # The second-level entry is the first part, so its recipient 1 appears before 0.
+    assert group.allocation(0) == GroupAllocation(
+        amount=100,
+        surcharge=1,
+        commission=1,
+        charges=[80, 20],
+        parts=[8, 72, 20],
+        recipients=[1, 0],
+        gross=[92, 8],
+        commissions=[1, 0],
+        net=[91, 8],
+        packed_parts=pack([8, 72, 20]),
+        packed_commissions=pack([1, 0]),
+    )
+    assert group.allocation(1) is None
+    for nothing in (-1, 2):
+        with pytest.raises(IndexError):
+            group.allocation(nothing)
+
+
+def test_recipients_of_an_allocation_stand_as_their_shares_first_appear() -> None:
+    # Recipient 0 has a part of every charge, of the first one none of the ppm.
+    plan = Plan(
+        [0, 0, 1], [0, 1, 2], [[(0, 0), (1, PPM)], [(2, PPM // 2), (0, PPM // 2)], [(3, PPM)]]
+    )
+    group = Group()
+    group.add_bill(plan, Fees([None] * 4), pack([6, 4, 9]), None, pack([0] * 3), -1)
+    group.add_payment(0, 10, False, None, None)
+    group.run()
+    told = group.allocation(0)
+    assert told is not None
+    assert (told.parts, told.recipients) == ([0, 6, 2, 2, 0], [1, 2, 0])
+    assert (told.gross, told.net, told.packed_commissions) == ([2, 6, 2, 0], [2, 6, 2, 0], None)
+
+
+def test_lists_of_an_allocation_are_the_callers_own() -> None:
+    group = Group()
+    bill_in(group, [100, 50])
+    group.add_payment(0, 60, False, None, None)
+    group.run()
+    told = group.allocation(0)
+    assert told is not None
+    lists = (told.charges, told.parts, told.recipients, told.gross, told.commissions, told.net)
+    for one in lists:
+        one.append(7)
+    assert [one.count(7) for one in lists] == [1] * 6
+    assert group.allocation(0) != told
 
 
 def test_each_payment_sees_what_the_earlier_ones_left() -> None:

@@ -25,7 +25,7 @@ from tests.splitcore.drawn import CASES, QUIET, Bill, Pay, bills, fee_rules, kop
 
 pytestmark = pytest.mark.hypothesis
 RESULTS = ("code", "amount", "surcharge", "commission", "charges", "parts", "commissions")
-PACKED = ("packed_parts", "packed_commissions")
+PACKED = ("packed_parts", "packed_commissions", "allocation")
 
 
 def outcome(function: Any, *given_to: Any) -> Any:
