@@ -10,10 +10,13 @@ import msgspec
 import orjson
 
 from gateway.api.answers import PaymentShown, PaymentsShown, QuoteShown
+from gateway.api.written_plan import written_plan
 from gateway.domain import ids
 from gateway.domain.party import Recipient
 from gateway.domain.payment import METHODS, Payment
-from splitcore import FeeRule
+from gateway.domain.plan_names import PlanNames
+from gateway.flows.quote import Quote
+from splitcore import FeeRule, GroupAllocation
 
 _encode: Final = msgspec.json.Encoder().encode
 _TYPES: Final = tuple(b'{"type":"%b"' % name.encode() for name in METHODS)
@@ -30,7 +33,8 @@ def payments(page: list[Payment], cursor: str | None) -> bytes:
 
 
 def _shown(found: Payment) -> PaymentShown:
-    # Of the domain's shares msgspec writes the members that they have, which are those declared.
+    # What is written already stands where the shape declares what is in it.
+    charges, shares, recipients, plan = _split(found.allocation, found.names)
     return PaymentShown(
         ids.PAYMENT + found.id.hex,
         found.state,
@@ -38,11 +42,11 @@ def _shown(found: Payment) -> PaymentShown:
         found.amount,
         found.surcharge,
         found.amount + found.surcharge,
-        found.charges,
-        found.shares,  # type: ignore[arg-type]
-        found.recipients,  # type: ignore[arg-type]
+        charges,
+        shares,
+        recipients,
         _method(found.method, found.facts),
-        found.plan,
+        plan,
         found.accepted_at,
         "RUB",
         found.period,
@@ -53,6 +57,19 @@ def _shown(found: Payment) -> PaymentShown:
     )
 
 
+def _split(allocation: GroupAllocation | None, names: PlanNames | None) -> Any:
+    """Charges, shares, recipients and plan; nothing and none of a payment in suspense."""
+    if allocation is None or names is None:
+        return [], [], [], None
+    written = written_plan(names)
+    return (
+        allocation.charges,
+        msgspec.Raw(written.shares(allocation.parts)),
+        msgspec.Raw(written.recipients(allocation)),
+        names.shown,
+    )
+
+
 def _method(number: int, facts: bytes) -> Any:
     """The method's type in front of the facts that were kept of it, a JSON object."""
     inner = facts.strip()[1:]
@@ -60,18 +77,20 @@ def _method(number: int, facts: bytes) -> Any:
     return msgspec.Raw(_TYPES[number] + joint + inner)
 
 
-def quote(account: str, found: Any) -> bytes:
+def quote(account: str, found: Quote) -> bytes:
     """The allocation a payment would get."""
+    allocation = found.allocation
+    charges, shares, recipients, plan = _split(allocation, found.names)
     return _encode(
         QuoteShown(
             account,
-            found.amount,
-            found.surcharge,
-            found.amount + found.surcharge,
-            found.charges,
-            found.shares,
-            found.recipients,
-            found.plan,
+            allocation.amount,
+            allocation.surcharge,
+            allocation.amount + allocation.surcharge,
+            charges,
+            shares,
+            recipients,
+            plan,
             found.period,
         )
     )

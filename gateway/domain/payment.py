@@ -5,6 +5,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from gateway.domain.plan_names import PlanNames
+from splitcore import GroupAllocation
+
 METHODS: tuple[str, ...] = ("card", "mir", "cash", "qr", "apple_pay", "google_pay", "sbp")
 """Ways to pay; the position is the number the journal stores, so the order never changes."""
 
@@ -46,26 +49,10 @@ class PaymentRequest(Struct, frozen=True, gc=False):
     paid_at: datetime | None = None
 
 
-class Share(Struct, frozen=True, gc=False):
-    """What one recipient receives from one charge of the bill, in kopecks."""
-
-    charge: int
-    service: str
-    recipient: str
-    amount: int
-
-
-class RecipientAmount(Struct, frozen=True, gc=False):
-    """What one recipient receives from one payment: gross = net + commission, in kopecks."""
-
-    recipient: str
-    gross: int
-    commission: int
-    net: int
-
-
 class Payment(Struct, frozen=True):
-    """A durable payment. `amount` = Σ charges = Σ shares, unless it is held in suspense."""
+    """A durable payment. `allocation` is how it was split, by a plan with these `names`; both are
+    None, as `period` is, while it is held in suspense.
+    """
 
     id: UUID
     caller: int
@@ -76,14 +63,12 @@ class Payment(Struct, frozen=True):
     method: int
     facts: bytes
     accepted_at: datetime
-    charges: list[int] = []
-    shares: list[Share] = []
-    recipients: list[RecipientAmount] = []
     designation: tuple[tuple[str, int], ...] = ()
-    period: str | None = None
-    plan: str | None = None
     reference: str | None = None
     paid_at: datetime | None = None
+    allocation: GroupAllocation | None = None
+    names: PlanNames | None = None
+    period: str | None = None
     refunded: int = 0
 
     @property

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from gateway.bills import store as bill_store
-from gateway.domain.allocation import Allocation
 from gateway.domain.bill import OpenBill
 from gateway.domain.payment import ACCEPTED, SUSPENSE, Payment, PaymentRequest, Receipt
+from gateway.domain.plan_names import PlanNames
 from gateway.domain.refusals import InvariantBroken, Refusal, Unavailable
 from gateway.flows.context import Context
 from gateway.flows.patience import PAUSE_S
@@ -26,7 +26,7 @@ from gateway.journal.rows import Cut
 from gateway.splitting import store as splitting_store
 from gateway.splitting.split import GroupSplit
 from gateway.storage.postgres import to_be_found_out
-from splitcore import SplitError, amount_for_total, fee
+from splitcore import GroupAllocation, SplitError, amount_for_total, fee
 
 Outcome = Receipt | Exception
 
@@ -183,52 +183,48 @@ class _Group:
 
     def _split(self, positions: list[int], bills: dict[str, OpenBill]) -> list[Any]:
         plans = self._context.plans
-        split = GroupSplit(plans, self._context.terms)
+        terms = self._context.terms
+        split = GroupSplit(plans, terms)
         for bill in bills.values():
             split.add_bill(bill)
-        placed = {}
+        placed = []
         for at in positions:
             request = self._requests[at]
-            plan = plans.get(bills[request.subscriber_account].plan)
+            account = request.subscriber_account
             try:
-                placed[at] = split.add_payment(
-                    request.subscriber_account,
-                    plan,
+                place = split.add_payment(
+                    account,
+                    plans.get(bills[account].plan),
                     request.amount,
                     request.is_total,
-                    self._context.terms.surcharge(request.method),
+                    terms.surcharge(request.method),
                     request.designation,
                 )
+                placed.append((at, place))
             except Refusal as refusal:
                 self._outcomes[at] = refusal
         split.run()
-        sequences = {account: bill.sequence for account, bill in bills.items()}
+        sequences: dict[str, int] = {}
         rows: list[Any] = []
-        for at, place in placed.items():
+        for at, place in placed:
             request = self._requests[at]
+            account = request.subscriber_account
+            bill = bills[account]
             try:
                 allocation = split.allocation(place)
             except Refusal as refusal:
                 self._outcomes[at] = refusal
                 continue
-            account = request.subscriber_account
-            bill = bills[account]
-            sequences[account] += 1
-            rows.append(
-                (
-                    request,
-                    allocation,
-                    allocation.amount,
-                    allocation.surcharge,
-                    bill,
-                    sequences[account],
-                )
+            sequence = sequences[account] = sequences.get(account, bill.sequence) + 1
+            amount, surcharge = allocation.amount, allocation.surcharge
+            rows.append((request, allocation, amount, surcharge, bill, sequence))
+            names = plans.get(bill.plan).names
+            payment = self._payment(
+                request, ACCEPTED, amount, surcharge, allocation, names, bill.period
             )
-            self._outcomes[at] = Receipt(self._accepted(request, allocation, bill), replayed=False)
+            self._outcomes[at] = Receipt(payment, replayed=False)
         self._paid = [
-            (account, split.paid(account), sequence)
-            for account, sequence in sequences.items()
-            if sequence != bills[account].sequence
+            (account, split.paid(account), sequence) for account, sequence in sequences.items()
         ]
         return rows
 
@@ -244,38 +240,32 @@ class _Group:
         self._outcomes[position] = Receipt(payment, replayed=False)
         return (request, None, amount, surcharge, None, 0)
 
-    def _accepted(self, request: PaymentRequest, split: Allocation, bill: OpenBill) -> Payment:
-        plan = self._context.plans.get(bill.plan)
-        shares, recipients = plan.amounts(split)
-        return self._payment(
-            request,
-            ACCEPTED,
-            split.amount,
-            split.surcharge,
-            charges=split.charges,
-            shares=shares,
-            recipients=recipients,
-            period=bill.period,
-            plan=plan.shown,
-        )
-
     def _payment(
-        self, request: PaymentRequest, state: str, amount: int, surcharge: int, **split: Any
+        self,
+        request: PaymentRequest,
+        state: str,
+        amount: int,
+        surcharge: int,
+        allocation: GroupAllocation | None = None,
+        names: PlanNames | None = None,
+        period: str | None = None,
     ) -> Payment:
         return Payment(
-            id=request.id,
-            caller=request.claim.caller,
-            state=state,
-            subscriber_account=request.subscriber_account,
-            amount=amount,
-            surcharge=surcharge,
-            method=request.method,
-            facts=request.facts,
-            accepted_at=self._accepted_at,
-            designation=request.designation,
-            reference=request.reference,
-            paid_at=request.paid_at,
-            **split,
+            request.id,
+            request.claim.caller,
+            state,
+            request.subscriber_account,
+            amount,
+            surcharge,
+            request.method,
+            request.facts,
+            self._accepted_at,
+            request.designation,
+            request.reference,
+            request.paid_at,
+            allocation,
+            names,
+            period,
         )
 
     async def _replay(self, conn: Any) -> None:

@@ -21,7 +21,7 @@ async def find(context: Context, account: str) -> dict[str, object]:
     return {
         "subscriber_account": account,
         "period": bill.period,
-        "plan": plan.shown,
+        "plan": plan.names.shown,
         "charges": charges,
         "due_total": sum(max(0, billed - paid) for billed, paid in _sums(bill)),
         "overpayment": _policy(bill.overpayment),
@@ -35,7 +35,7 @@ def _sums(bill: OpenBill) -> list[tuple[int, int]]:
 def _charges(bill: OpenBill, plan: Plan) -> list[dict[str, object]]:
     weights = unpack(bill.weight or bill.due)
     levels: list[list[tuple[str, int]]] = [[] for _ in plan.services]
-    for (charge, _, recipient, _), ppm in zip(plan.parts, plan.split.part_ppm, strict=True):
+    for (charge, _, recipient, _), ppm in zip(plan.names.parts, plan.split.part_ppm, strict=True):
         levels[charge].append((recipient, ppm))
     charges = []
     for at, (billed, paid) in enumerate(_sums(bill)):

@@ -3,22 +3,19 @@
 from msgspec import Struct
 
 from gateway.bills import store as bill_store
-from gateway.domain.payment import RecipientAmount, Share
+from gateway.domain.plan_names import PlanNames
 from gateway.domain.refusals import Refusal
 from gateway.flows.context import Context
 from gateway.splitting import store as splitting_store
 from gateway.splitting.split import GroupSplit
+from splitcore import GroupAllocation
 
 
 class Quote(Struct, frozen=True):
-    """The allocation a payment would get, in kopecks."""
+    """The allocation a payment would get, and what its numbers are called."""
 
-    amount: int
-    surcharge: int
-    charges: list[int]
-    shares: list[Share]
-    recipients: list[RecipientAmount]
-    plan: str
+    allocation: GroupAllocation
+    names: PlanNames
     period: str
 
 
@@ -45,14 +42,4 @@ async def quote(
         surcharge = context.terms.surcharge(method)
         position = split.add_payment(account, plan, amount, is_total, surcharge, designation)
         split.run()
-    allocation = split.allocation(position)
-    shares, recipients = plan.amounts(allocation)
-    return Quote(
-        allocation.amount,
-        allocation.surcharge,
-        allocation.charges,
-        shares,
-        recipients,
-        plan.shown,
-        bill.period,
-    )
+    return Quote(split.allocation(position), plan.names, bill.period)

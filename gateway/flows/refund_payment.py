@@ -46,7 +46,7 @@ async def refund(
             sequence = await _reopen(context, conn, row, plan, parts)
             shares = [
                 {"service": share.service, "recipient": share.recipient, "amount": share.amount}
-                for share in plan.shares(parts)
+                for share in plan.names.shares(parts)
             ]
         packed = None if parts is None else pack(parts)
         new = NewRefund(refund_id, caller.number, amount, packed, sequence)

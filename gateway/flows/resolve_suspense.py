@@ -60,7 +60,6 @@ async def _place(
     at = context.clock.now()
     await journal_store.add_resolution(conn, cut, caller.number, row, allocation, bill, at)
     await bill_store.save_paid(conn, [(account, split.paid(account), bill.sequence + 1)])
-    shares, _ = plan.amounts(allocation)
     return {
         "id": shown(PAYMENT, row.id),
         "state": ACCEPTED if row.refunded == 0 else "partially_refunded",
@@ -69,7 +68,7 @@ async def _place(
         "charges": allocation.charges,
         "shares": [
             {"service": share.service, "recipient": share.recipient, "amount": share.amount}
-            for share in shares
+            for share in plan.names.shares(allocation.parts)
         ],
-        "plan": plan.shown,
+        "plan": plan.names.shown,
     }

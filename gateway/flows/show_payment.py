@@ -8,7 +8,6 @@ from gateway.domain.states import payment_state
 from gateway.flows.context import Context
 from gateway.journal.rows import PaymentRow
 from gateway.splitting import store as splitting_store
-from splitcore import unpack
 
 
 async def shown_payments(context: Context, conn: Any, rows: Sequence[PaymentRow]) -> list[Payment]:
@@ -22,13 +21,9 @@ def _shown(context: Context, row: PaymentRow) -> Payment:
     split: dict[str, Any] = {}
     if row.plan is not None and row.shares is not None:
         plan = context.plans.get(row.plan)
-        parts = unpack(row.shares)
-        withheld = unpack(row.commissions) if row.commissions else [0] * len(plan.recipient_numbers)
         split = {
-            "charges": plan.charges(parts),
-            "shares": plan.shares(parts),
-            "recipients": plan.recipients(parts, withheld),
-            "plan": plan.shown,
+            "allocation": plan.allocation(row.amount, row.surcharge, row.shares, row.commissions),
+            "names": plan.names,
             "period": row.period,
         }
     return Payment(

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import orjson
 
-from gateway.domain.allocation import Allocation
 from gateway.domain.bill import OpenBill
 from gateway.domain.payment import Claim, PaymentRequest
 from gateway.journal.db_transaction import CUT_LOCK
 from gateway.journal.idempotency import StoredClaim, route_number
 from gateway.journal.rows import Cut, NewRefund, PaymentRow, RefundRow, payment_row, refund_row
+from splitcore import GroupAllocation
 
 _CLAIM = """
     WITH claimed AS (
@@ -217,7 +217,9 @@ async def add_payments(
     conn: Any,
     cut: Cut,
     accepted_at: datetime,
-    payments: Sequence[tuple[PaymentRequest, Allocation | None, int, int, OpenBill | None, int]],
+    payments: Sequence[
+        tuple[PaymentRequest, GroupAllocation | None, int, int, OpenBill | None, int]
+    ],
 ) -> None:
     """Add accepted payments: (request, allocation, amount, surcharge, open bill, sequence).
 
@@ -244,8 +246,8 @@ async def add_payments(
                 bill.plan if bill else None,
                 request.method,
                 request.subscriber_account,
-                split.shares if split else None,
-                split.withheld if split else None,
+                split.packed_parts if split else None,
+                split.packed_commissions if split else None,
                 request.facts.decode(),
                 _designation(request) if request.designation else None,
                 request.reference,
@@ -314,7 +316,7 @@ async def add_resolution(
     cut: Cut,
     caller: int,
     payment: PaymentRow,
-    split: Allocation,
+    split: GroupAllocation,
     bill: OpenBill,
     at: datetime,
 ) -> None:
@@ -332,6 +334,6 @@ async def add_resolution(
         bill.sequence + 1,
         bill.plan,
         bill.subscriber_account,
-        split.shares,
-        split.withheld,
+        split.packed_parts,
+        split.packed_commissions,
     )

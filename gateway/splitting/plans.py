@@ -10,11 +10,10 @@ from hashlib import sha256
 from msgspec import Struct
 
 import splitcore
-from gateway.domain.allocation import Allocation
 from gateway.domain.bill import Structure
 from gateway.domain.ids import PLAN
-from gateway.domain.payment import RecipientAmount, Share
-from splitcore import PPM, Fees
+from gateway.domain.plan_names import PlanNames
+from splitcore import PPM, Fees, GroupAllocation
 
 PLANS_MAX = 20_000
 STRUCTURES_MAX = 5_000
@@ -26,13 +25,11 @@ class Plan:
     __slots__ = (
         "fees",
         "fees_version",
+        "names",
         "number",
-        "parts",
-        "recipient_ids",
         "recipient_numbers",
         "service_index",
         "services",
-        "shown",
         "split",
     )
 
@@ -52,44 +49,50 @@ class Plan:
         self.services = tuple(services)
         self.service_index = {name: at for at, name in enumerate(dict.fromkeys(services))}
         self.recipient_numbers = tuple(recipient_numbers)
-        self.recipient_ids = tuple(recipient_ids)
-        self.shown = PLAN + digest[:8].hex()
-        self.parts = tuple(
-            (charge, self.services[charge], self.recipient_ids[recipient], recipient)
-            for charge, recipient in zip(split.part_charge, split.part_recipient, strict=True)
+        self.names = PlanNames(
+            PLAN + digest[:8].hex(),
+            tuple(
+                (charge, self.services[charge], recipient_ids[recipient], recipient)
+                for charge, recipient in zip(split.part_charge, split.part_recipient, strict=True)
+            ),
+            tuple(recipient_ids),
         )
-
-    def shares(self, parts: Sequence[int]) -> list[Share]:
-        """The shares of one allocation, parts of nothing left out."""
-        return [
-            Share(charge, service, recipient, amount)
-            for (charge, service, recipient, _), amount in zip(self.parts, parts, strict=True)
-            if amount
-        ]
-
-    def recipients(self, parts: Sequence[int], commissions: Sequence[int]) -> list[RecipientAmount]:
-        """What each recipient receives, in order of first appearance among the shares."""
-        gross: dict[int, int] = {}
-        for (_, _, _, recipient), amount in zip(self.parts, parts, strict=True):
-            if amount:
-                gross[recipient] = gross.get(recipient, 0) + amount
-        return [
-            RecipientAmount(self.recipient_ids[at], sum_, commissions[at], sum_ - commissions[at])
-            for at, sum_ in gross.items()
-        ]
 
     def charges(self, parts: Sequence[int]) -> list[int]:
         """What each charge received, from its parts."""
         received = [0] * len(self.services)
-        for (charge, _, _, _), amount in zip(self.parts, parts, strict=True):
+        for (charge, _, _, _), amount in zip(self.names.parts, parts, strict=True):
             received[charge] += amount
         return received
 
-    def amounts(self, allocation: Allocation) -> tuple[list[Share], list[RecipientAmount]]:
-        """Shares and recipients of an allocation by this plan."""
-        return (
-            self.shares(allocation.parts),
-            self.recipients(allocation.parts, allocation.commissions),
+    def allocation(
+        self, amount: int, surcharge: int, shares: bytes, commissions: bytes | None
+    ) -> GroupAllocation:
+        """A stored payment's allocation, out of its packed vectors."""
+        parts = splitcore.unpack(shares)
+        withheld = (
+            splitcore.unpack(commissions) if commissions else [0] * len(self.recipient_numbers)
+        )
+        gross = [0] * len(withheld)
+        for (_, _, _, recipient), share in zip(self.names.parts, parts, strict=True):
+            gross[recipient] += share
+        receiving = [
+            recipient
+            for (_, _, _, recipient), share in zip(self.names.parts, parts, strict=True)
+            if share
+        ]
+        return GroupAllocation(
+            amount,
+            surcharge,
+            sum(withheld),
+            self.charges(parts),
+            parts,
+            list(dict.fromkeys(receiving)),
+            gross,
+            withheld,
+            [all_ - fee for all_, fee in zip(gross, withheld, strict=True)],
+            shares,
+            commissions,
         )
 
 

@@ -5,12 +5,11 @@ Payments to one account are split in the order given; each sees what the earlier
 
 from collections.abc import Mapping, Sequence
 
-from gateway.domain.allocation import Allocation
 from gateway.domain.bill import OpenBill
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.splitting.plans import Plan, PlanShelf
 from gateway.splitting.terms import TermsShelf
-from splitcore import FeeRule, Group
+from splitcore import FeeRule, Group, GroupAllocation
 
 SPLIT_DETAILS = {
     "designation_out_of_range": "Expected every designation in 0..10^13 kopecks",
@@ -62,29 +61,25 @@ class GroupSplit:
         """Split everything that was added."""
         self._group.run()
 
-    def allocation(self, position: int) -> Allocation:
+    def allocation(self, position: int) -> GroupAllocation:
         """The allocation of a payment, checked to add up; raises its Refusal otherwise."""
-        group = self._group
-        code = group.code(position)
-        if code is not None:
-            raise Refusal(code, SPLIT_DETAILS.get(code, "Expected a payment that can be split"))
-        amount = group.amount(position)
-        commission = group.commission(position)
-        parts = group.parts(position)
-        commissions = group.commissions(position)
-        charges = group.charges(position)
-        if sum(parts) != amount or sum(charges) != amount or sum(commissions) != commission:
+        allocation = self._group.allocation(position)
+        if allocation is None:
+            raise self._refusal(position)
+        amount = allocation.amount
+        if (
+            sum(allocation.parts) != amount
+            or sum(allocation.charges) != amount
+            or sum(allocation.commissions) != allocation.commission
+        ):
             raise InvariantBroken("Expected shares and charges that add up to the amount")
-        return Allocation(
-            amount,
-            group.surcharge(position),
-            commission,
-            charges,
-            parts,
-            commissions,
-            group.packed_parts(position),
-            group.packed_commissions(position) if commission else None,
-        )
+        return allocation
+
+    def _refusal(self, position: int) -> Refusal:
+        code = self._group.code(position)
+        if code is None:
+            raise InvariantBroken("Expected an allocation or the code of a refusal")
+        return Refusal(code, SPLIT_DETAILS.get(code, "Expected a payment that can be split"))
 
     def paid(self, account: str) -> bytes:
         """What is now paid on the account's open bill, packed."""

@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from gateway.api import encode
 from gateway.config import Settings
 from gateway.domain.bill import Bill, Charge, OverpaymentCharge, SecondLevel
 from gateway.domain.clock import Clock, SystemClock
@@ -73,6 +74,12 @@ def bill(account: str, *charges: Charge, period: str = "2026-10", **more: Any) -
         Charge("heating", "heat", 1_000, 0),
     )
     return Bill(account, period, charges or usual, **more)
+
+
+def as_read(payment: Payment) -> dict[str, Any]:
+    """The payment as its caller reads it."""
+    read: dict[str, Any] = orjson.loads(encode.payment(payment))
+    return read
 
 
 def to_charge(charge: int) -> OverpaymentCharge:

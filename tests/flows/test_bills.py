@@ -11,7 +11,7 @@ from gateway.domain.bill import Bill, Charge, SecondLevel
 from gateway.domain.refusals import Refusal
 from gateway.flows.find_bill import find as find_bill
 from tests.flows.oracle import check_books, check_splits
-from tests.flows.region import Region, bill
+from tests.flows.region import Region, as_read, bill
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -112,9 +112,11 @@ async def test_a_designation_fills_the_charges_of_its_service_by_tier(region: Re
         )
     )
     first = await region.pay("1", "A", 250, ("heating", 250))
-    assert first.charges == [50, 0, 200], "the older debt of the service before the current charge"
+    older_first = "the older debt of the service before the current charge"
+    assert as_read(first)["charges"] == [50, 0, 200], older_first
     second = await region.pay("2", "A", 600, ("heating", 600))
-    assert second.charges == [450, 0, 150], "what exceeds the service goes to its last charge"
+    last_takes_more = "what exceeds the service goes to its last charge"
+    assert as_read(second)["charges"] == [450, 0, 150], last_takes_more
     await check_splits(region.conn, region.loaded)
 
 
@@ -123,7 +125,7 @@ async def test_second_level_shares_come_out_of_each_charge(region: Region) -> No
     await region.load(bill("A", Charge("heating", "heat", 1_000, 0, None, level)))
     payment = await region.pay("p", "A", 100)
     # 33.3333 : 33.3333 : 33.3334, the kopeck to the largest fraction.
-    assert [(s.recipient, s.amount) for s in payment.shares] == [
+    assert [(s["recipient"], s["amount"]) for s in as_read(payment)["shares"]] == [
         ("uk", 33), ("waste", 33), ("heat", 34),
     ]  # fmt: skip
     await check_splits(region.conn, region.loaded)

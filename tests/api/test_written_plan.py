@@ -1,0 +1,64 @@
+"""Shares and recipients written from templates are what the plan and the numbers say."""
+
+import random
+
+import orjson
+import pytest
+
+from gateway.api.written_plan import WrittenPlan
+from gateway.domain.plan_names import PlanNames
+from splitcore import GroupAllocation, pack
+
+NAMES = ("heating", "Содержание 50 %d", 'say "hi"\\', "water%%", "tabs\t", "x" * 64, "☃")
+
+
+def plan_of(dice: random.Random) -> PlanNames:
+    recipients = tuple(dice.sample(NAMES, dice.randint(1, len(NAMES))))
+    parts = tuple(
+        (charge, dice.choice(NAMES), recipients[at], at)
+        for charge in range(dice.randint(1, 5))
+        for at in sorted(dice.sample(range(len(recipients)), dice.randint(1, len(recipients))))
+    )
+    return PlanNames("pln_0123456789abcdef", parts, recipients)
+
+
+def allocation_of(dice: random.Random, names: PlanNames, zeros: float) -> GroupAllocation:
+    parts = [
+        0 if dice.random() < zeros else dice.choice((1, 99, 10**13, dice.randint(1, 10**6)))
+        for _ in names.parts
+    ]
+    gross = [0] * len(names.recipients)
+    order: list[int] = []
+    for (_, _, _, at), amount in zip(names.parts, parts, strict=True):
+        gross[at] += amount
+        if amount and at not in order:
+            order.append(at)
+    fees = [dice.randint(0, amount) if dice.random() < 0.5 else 0 for amount in gross]
+    net = [amount - fee for amount, fee in zip(gross, fees, strict=True)]
+    return GroupAllocation(
+        sum(parts), 0, sum(fees), [], parts, order, gross, fees, net, pack(parts), None
+    )
+
+
+@pytest.mark.parametrize("zeros", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("seed", range(20))
+def test_templates_say_what_objects_would(seed: int, zeros: float) -> None:
+    dice = random.Random(f"{seed}/{zeros}")
+    names = plan_of(dice)
+    written = WrittenPlan(names)
+    for _ in range(20):
+        told = allocation_of(dice, names, zeros)
+        assert orjson.loads(written.shares(told.parts)) == [
+            {"charge": charge, "service": service, "recipient": recipient, "amount": amount}
+            for (charge, service, recipient, _), amount in zip(names.parts, told.parts, strict=True)
+            if amount
+        ]
+        assert orjson.loads(written.recipients(told)) == [
+            {
+                "recipient": names.recipients[at],
+                "gross": told.gross[at],
+                "commission": told.commissions[at],
+                "net": told.net[at],
+            }
+            for at in told.recipients
+        ]
