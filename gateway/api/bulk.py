@@ -1,13 +1,14 @@
 """POST /v1/payments/bulk: a payment a line in, an outcome a line out, in the same order.
 
-Lines are queued like single payments and wait for a place instead of being refused, so a stream
-goes as fast as payments become durable. A window bounds what is in flight. A caller that sends
-everything before it reads anything would block both ends; what it does not take yet is put aside
-on disk.
+Lines that came together are queued as one slice, which waits for a place instead of being refused,
+so a stream goes as fast as payments become durable. A window bounds what is in flight. A caller
+that sends everything before it reads anything would block both ends; what it does not take yet is
+put aside on disk.
 """
 
 import asyncio
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 from aiohttp import HttpVersion10, web
 from aiohttp.abc import AbstractStreamWriter
@@ -17,15 +18,27 @@ from gateway.api.call import Call, House
 from gateway.api.failures import told
 from gateway.api.payments import failed_as, outcome_of
 from gateway.api.spool import PIECE_BYTES, Spool
-from gateway.domain.payment import METHODS, Receipt
+from gateway.domain.payment import METHODS, PaymentRequest, Receipt
 from gateway.domain.refusals import Refusal, Unavailable
 from gateway.telemetry import UNKNOWN_METHOD
 
-WINDOW: Final = 4_096
+WINDOW: Final = 16
 SENT_BYTES_MAX: Final = 262_144
 
-Outcome = tuple[str, asyncio.Future[Receipt] | Exception]
-Window = asyncio.Queue[Outcome | None]
+Outcome = Receipt | Exception
+
+
+class Slice(NamedTuple):
+    """Lines that came together: of each its request, or why it is none; and what becomes of them.
+
+    The future is of the requests alone, in their order.
+    """
+
+    lines: Sequence[PaymentRequest | Exception]
+    outcomes: asyncio.Future[Sequence[Outcome]]
+
+
+Window = asyncio.Queue[Slice | None]
 
 
 async def take(house: House, call: Call) -> web.StreamResponse:
@@ -47,46 +60,46 @@ async def take(house: House, call: Call) -> web.StreamResponse:
         except ExceptionGroup as failed:
             # Nearly always the caller that left, which nobody needs to hear about.
             raise failed.exceptions[0] from None
-        finally:
-            _abandon(window)
     return response
-
-
-def _abandon(window: Window) -> None:
-    """Lets outcomes nobody will read come to nothing, quietly; their payments go on."""
-    while not window.empty():
-        outcome = window.get_nowait()
-        if outcome is not None and isinstance(outcome[1], asyncio.Future):
-            outcome[1].add_done_callback(lambda late: late.cancelled() or late.exception())
 
 
 async def _read(house: House, call: Call, window: Window) -> None:
     """Queues every line's payment, in the order of the lines."""
     settings = house.context.settings
     pieces = reading.chunks(call.request, settings.body_timeout_s)
+    bunch_max = min(reading.BUNCH_MAX, house.intake.slice_max)
     caller = call.caller.number
     try:
-        async for lines in reading.lines(pieces, settings.body_bytes_max):
-            for line in lines:
-                await window.put(await _submitted(house, line, caller))
+        async for lines in reading.lines(pieces, settings.body_bytes_max, bunch_max):
+            await window.put(await _submitted(house, [_request(line, caller) for line in lines]))
     except Refusal as broken:
         # The body broke off or stalled: what came whole is kept, and the last line says why.
-        await window.put((UNKNOWN_METHOD, broken))
+        await window.put(await _submitted(house, [broken]))
     await window.put(None)
 
 
-async def _submitted(house: House, line: bytes | None, caller: int) -> Outcome:
-    method = UNKNOWN_METHOD
+def _request(line: bytes | None, caller: int) -> PaymentRequest | Exception:
+    try:
+        if line is None:
+            raise Refusal("body_too_large", "Expected a shorter line")
+        return decode.bulk_payment(line, caller)
+    except Exception as failure:
+        return failure
+
+
+async def _submitted(house: House, lines: Sequence[PaymentRequest | Exception]) -> Slice:
+    requests = [line for line in lines if isinstance(line, PaymentRequest)]
+    known: list[Outcome] = []
     try:
         if house.stopping.is_set():
             raise Unavailable("unavailable", "This process is stopping; send this line again")
-        if line is None:
-            raise Refusal("body_too_large", "Expected a shorter line")
-        request = decode.bulk_payment(line, caller)
-        method = METHODS[request.method]
-        return method, await house.intake.submit(request)
+        if requests:
+            return Slice(lines, await house.intake.submit(requests))
     except Exception as failure:
-        return method, failure
+        known = [failure] * len(requests)
+    outcomes: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
+    outcomes.set_result(known)
+    return Slice(lines, outcomes)
 
 
 class _Outcomes:
@@ -103,14 +116,18 @@ class _Outcomes:
 
     async def answer(self, window: Window) -> None:
         """Writes what comes out of the window until its end."""
-        gathered = bytearray()
-        while (outcome := await window.get()) is not None:
-            gathered += await self._line(*outcome)
-            if window.empty() or len(gathered) >= PIECE_BYTES:
-                await self._send(bytes(gathered))
-                gathered.clear()
-        if gathered:
-            await self._send(bytes(gathered))
+        while (told := await window.get()) is not None:
+            outcomes = iter(await told.outcomes)
+            gathered: list[bytes] = []
+            size = 0
+            for line in told.lines:
+                gathered.append(self._line(line, outcomes))
+                size += len(gathered[-1])
+                if size >= PIECE_BYTES:
+                    await self._send(b"".join(gathered))
+                    gathered, size = [], 0
+            if gathered:
+                await self._send(b"".join(gathered))
 
     async def finish(self) -> None:
         """Sends what was put aside, at the caller's pace."""
@@ -120,18 +137,19 @@ class _Outcomes:
             await writer.write(self._spool.take())
         await self._response.write_eof()
 
-    async def _line(self, method: str, outcome: asyncio.Future[Receipt] | Exception) -> bytes:
+    def _line(self, line: PaymentRequest | Exception, outcomes: Iterator[Outcome]) -> bytes:
+        outcome: Outcome
         index = self._index
         self._index += 1
-        try:
-            if isinstance(outcome, Exception):
-                raise outcome
-            receipt = await outcome
-        except Exception as failure:
-            self._telemetry.payment(method, failed_as(failure))
-            return encode.bulk_problem(index, problems.as_object(*told(failure)))
-        self._telemetry.payment(method, outcome_of(receipt))
-        return encode.bulk_outcome(index, replies.CREATED, receipt.payment, receipt.replayed)
+        if isinstance(line, PaymentRequest):
+            method, outcome = METHODS[line.method], next(outcomes)
+        else:
+            method, outcome = UNKNOWN_METHOD, line
+        if isinstance(outcome, Receipt):
+            self._telemetry.payment(method, outcome_of(outcome))
+            return encode.bulk_outcome(index, replies.CREATED, outcome.payment, outcome.replayed)
+        self._telemetry.payment(method, failed_as(outcome))
+        return encode.bulk_problem(index, problems.as_object(*told(outcome)))
 
     async def _writer(self) -> AbstractStreamWriter:
         writer = await self._response.prepare(self._request)

@@ -57,10 +57,12 @@ async def chunks(request: web.BaseRequest, timeout_s: float) -> AsyncIterator[by
         yield chunk
 
 
-async def lines(pieces: AsyncIterator[bytes], line_max: int) -> AsyncIterator[list[bytes | None]]:
+async def lines(
+    pieces: AsyncIterator[bytes], line_max: int, bunch_max: int = BUNCH_MAX
+) -> AsyncIterator[list[bytes | None]]:
     """Bunches of lines that hold anything, without their ends; None for one above `line_max`.
 
-    A bunch is what came together, up to BUNCH_MAX. A last line without a newline counts, as the
+    A bunch is what came together, up to `bunch_max`. A last line without a newline counts, as the
     body ended there.
     """
     rest = b""
@@ -74,8 +76,8 @@ async def lines(pieces: AsyncIterator[bytes], line_max: int) -> AsyncIterator[li
             if not skipping:
                 found.append(None)
             rest, skipping = b"", True
-        for at in range(0, len(found), BUNCH_MAX):
-            yield found[at : at + BUNCH_MAX]
+        for at in range(0, len(found), bunch_max):
+            yield found[at : at + bunch_max]
             # A fast sender must not keep every other caller waiting.
             await asyncio.sleep(0)
     if not skipping and rest.strip():

@@ -51,16 +51,23 @@ class Intake:
         self._accumulator: Accumulator[PaymentRequest, Receipt] = Accumulator(
             settings.queue_max, settings.group_size_max, settings.linger_ms / 1000
         )
+        self.slice_max = settings.group_size_max
         self._lanes = settings.commit_lanes
         self._committers: list[asyncio.Task[None]] = []
         self._kept: list[Any] = []
 
     async def start(self) -> None:
-        """Begin to commit what is queued."""
-        committer = Committer(self._accumulator, self._commit)
+        """Begin to commit what is queued.
+
+        One committer takes whatever there is. The others help only where so much waits that groups
+        do not become smaller by it: a group that is written while another is split keeps both the
+        worker and the database busy, which streams gain by and single payments would lose by.
+        """
+        accumulator = self._accumulator
+        takes = [accumulator.take] + [accumulator.take_heap] * (self._lanes - 1)
         self._committers = [
-            asyncio.create_task(committer.run(), name=f"committer {lane}")
-            for lane in range(self._lanes)
+            asyncio.create_task(Committer(take, self._commit).run(), name=f"committer {lane}")
+            for lane, take in enumerate(takes)
         ]
 
     async def drain(self) -> None:
@@ -78,9 +85,14 @@ class Intake:
         """
         return await self._accumulator.add(request)
 
-    async def submit(self, request: PaymentRequest) -> asyncio.Future[Receipt]:
-        """The future of `accept`, for streams: a full queue is waited for."""
-        return await self._accumulator.add_when_room(request)
+    async def submit(
+        self, requests: Sequence[PaymentRequest]
+    ) -> "asyncio.Future[Sequence[Outcome]]":
+        """The future of what `accept` tells of each, for streams: a full queue is waited for.
+
+        From one to `slice_max` at once.
+        """
+        return await self._accumulator.add_when_room(requests)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:

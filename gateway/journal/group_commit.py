@@ -11,25 +11,31 @@ import contextlib
 import copy
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gateway.domain.refusals import InvariantBroken, Unavailable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Outcomes = Sequence[Result | Exception]
+# Items that came together, the future of what becomes of them, and whether that is of one item
+# alone: then it is the item's outcome itself, else the outcomes of all.
+Parcel = tuple[Sequence[Item], "asyncio.Future[Any]", bool]
 
 
 class Accumulator(Generic[Item, Result]):
-    """A bounded queue of items, each with the future of its outcome."""
+    """A bounded queue of items, alone or in slices, each with the future of its outcome."""
 
     def __init__(self, queue_max: int, group_size_max: int, linger_s: float = 0.0) -> None:
-        self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._queue: deque[Parcel[Item]] = deque()
+        self._waiting = 0
         self._queue_max = queue_max
         self._group_size_max = group_size_max
+        self._heap = max(2, group_size_max // 2)
         self._linger_s = linger_s
         self._expected = 1
         self._filled = asyncio.Event()
+        self._heaped = asyncio.Event()
         # Nobody needs to wait for more company: all that are expected are there, or no more will
         # come.
         self._enough = asyncio.Event()
@@ -38,30 +44,39 @@ class Accumulator(Generic[Item, Result]):
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return self._waiting
 
-    def add(self, item: Item) -> asyncio.Future[Result]:
+    def add(self, item: Item) -> "asyncio.Future[Result]":
         """The future of the item's outcome; refuses `overloaded` where the queue is full."""
+        if self._waiting >= self._queue_max and not self._closed:
+            raise Unavailable("overloaded", "Too many payments are waiting to be made durable")
+        return self._append((item,), True)
+
+    async def add_when_room(self, items: Sequence[Item]) -> "asyncio.Future[Outcomes[Result]]":
+        """The future of all the items' outcomes, which is never an exception itself; for streams
+        that can wait for room instead of being refused. At most a group's size of items.
+        """
+        if len(items) > self._group_size_max:
+            raise InvariantBroken("Expected no more items together than a group may have")
+        while self._waiting and self._waiting + len(items) > self._queue_max and not self._closed:
+            self._room.clear()
+            await self._room.wait()
+        return self._append(items, False)
+
+    def _append(self, items: Sequence[Item], alone: bool) -> "asyncio.Future[Any]":
         if self._closed:
             raise Unavailable("unavailable", "This process is stopping")
-        if len(self._queue) >= self._queue_max:
-            raise Unavailable("overloaded", "Too many payments are waiting to be made durable")
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.append((item, future))
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.append((items, future, alone))
+        waiting = self._waiting = self._waiting + len(items)
         self._filled.set()
-        if len(self._queue) >= self._expected:
+        if waiting >= self._expected:
             self._enough.set()
-        if len(self._queue) >= self._queue_max:
-            self._room.clear()
+        if waiting >= self._heap:
+            self._heaped.set()
         return future
 
-    async def add_when_room(self, item: Item) -> asyncio.Future[Result]:
-        """As `add`, waiting for a place instead of refusing; for streams that can wait."""
-        while len(self._queue) >= self._queue_max and not self._closed:
-            await self._room.wait()
-        return self.add(item)
-
-    async def take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+    async def take(self) -> list[Parcel[Item]]:
         """The next group, oldest first; empty only once closed and emptied."""
         while True:
             while not self._queue:
@@ -75,34 +90,62 @@ class Accumulator(Generic[Item, Result]):
             if self._queue:
                 return self._next_group()
 
+    async def take_heap(self) -> list[Parcel[Item]]:
+        """As `take`, once so many wait that they are a good group by themselves; nothing when
+        closed. For whoever helps the committer that takes what there is.
+        """
+        while self._waiting < self._heap and not self._closed:
+            self._heaped.clear()
+            await self._heaped.wait()
+        return [] if self._closed else self._next_group()
+
     async def _linger(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._linger_s):
                 await self._enough.wait()
 
-    def _next_group(self) -> list[tuple[Item, asyncio.Future[Result]]]:
-        size = min(len(self._queue), self._group_size_max)
-        group = [self._queue.popleft() for _ in range(size)]
+    def _next_group(self) -> list[Parcel[Item]]:
+        group: list[Parcel[Item]] = []
+        size = 0
+        queue = self._queue
+        while queue and (not group or size + len(queue[0][0]) <= self._group_size_max):
+            parcel = queue.popleft()
+            size += len(parcel[0])
+            group.append(parcel)
+        self._waiting -= size
         self._expected = size
-        if len(self._queue) < self._expected and not self._closed:
+        if self._waiting < self._expected and not self._closed:
             self._enough.clear()
-        if len(self._queue) < self._queue_max:
-            self._room.set()
+        self._room.set()
         return group
 
     def close(self) -> None:
         """Take no more items; what is queued is still handed out."""
         self._closed = True
-        self._filled.set()
-        self._enough.set()
-        self._room.set()
+        for event in (self._filled, self._heaped, self._enough, self._room):
+            event.set()
 
     def fail_all(self, error: Exception) -> None:
         """Give every queued item this outcome."""
         while self._queue:
-            _, future = self._queue.popleft()
-            if not future.done():
-                future.set_exception(copy.copy(error))
+            parcel = self._queue.popleft()
+            _hand_out([parcel], [copy.copy(error) for _ in parcel[0]])
+        self._waiting = 0
+
+
+def _hand_out(group: Sequence[Parcel[Item]], outcomes: Outcomes[Result]) -> None:
+    """Tell everybody of a group what became of it, but those who left."""
+    at = 0
+    for items, future, alone in group:
+        start, at = at, at + len(items)
+        if future.done():
+            continue
+        if not alone:
+            future.set_result(outcomes[start:at])
+        elif isinstance(outcome := outcomes[start], Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
 
 
 class Committer(Generic[Item, Result]):
@@ -110,23 +153,17 @@ class Committer(Generic[Item, Result]):
 
     def __init__(
         self,
-        accumulator: Accumulator[Item, Result],
+        take: Callable[[], Awaitable[list[Parcel[Item]]]],
         commit: Callable[[list[Item]], Awaitable[Outcomes[Result]]],
     ) -> None:
-        self._accumulator = accumulator
+        self._take = take
         self._commit = commit
 
     async def run(self) -> None:
-        """Commit until the accumulator is closed and empty."""
-        while group := await self._accumulator.take():
-            outcomes = await self._outcomes([item for item, _ in group])
-            for (_, future), outcome in zip(group, outcomes, strict=True):
-                if future.done():
-                    continue
-                if isinstance(outcome, Exception):
-                    future.set_exception(outcome)
-                else:
-                    future.set_result(outcome)
+        """Commit until there is nothing to take any more."""
+        while group := await self._take():
+            items = [item for parcel, _, _ in group for item in parcel]
+            _hand_out(group, await self._outcomes(items))
 
     async def _outcomes(self, items: list[Item]) -> Outcomes[Result]:
         try:

@@ -167,13 +167,14 @@ async def test_connections_ended_in_the_middle_of_traffic_lose_nothing(region: R
             ended += len(rows)
             await asyncio.sleep(dice.random() * 0.02)
 
-    async def pay(worker: Worker, name: str) -> list[Receipt]:
+    async def pay(worker: Worker, name: str) -> list[Receipt | Exception]:
         requests = [
             region.payment(f"{name}{n}", f"A{dice.randrange(6)}", dice.randint(1, 999))
             for n in range(400)
         ]
-        futures = [await worker.intake.submit(request) for request in requests]
-        return await asyncio.gather(*futures)
+        alone = [await worker.intake.submit([request]) for request in requests[:200]]
+        slices = [await worker.intake.submit(requests[at : at + 4]) for at in range(200, 400, 4)]
+        return [told for answer in alone + slices for told in await answer]
 
     async with (
         region.working(group_size_max=5, queue_max=20) as one,

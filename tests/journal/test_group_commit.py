@@ -20,7 +20,7 @@ def letters(queue_max: int = 100, group_size_max: int = 10, linger_s: float = 0.
 
 
 async def taken(queue: Letters) -> str:
-    return "".join([letter for letter, _ in await queue.take()])
+    return "".join(["".join(letters) for letters, _, _ in await queue.take()])
 
 
 class Capitals:
@@ -41,7 +41,7 @@ class Capitals:
 
 async def committed(queue: Letters, commit: Capitals, *, lanes: int = 1) -> None:
     """Runs `lanes` committers until the closed queue is empty."""
-    runs = [Committer(queue, commit).run() for _ in range(lanes)]
+    runs = [Committer(queue.take, commit).run() for _ in range(lanes)]
     await asyncio.wait_for(asyncio.gather(*runs), 5)
 
 
@@ -67,6 +67,78 @@ async def test_groups_are_bounded_and_in_order(
     assert [answer.result() for answer in answers] == list(queued.upper())
 
 
+@pytest.mark.parametrize(
+    ("slices", "size_max", "groups"),
+    [
+        (["abc"], 3, ["abc"]),
+        (["ab", "c", "d"], 3, ["abc", "d"]),
+        (["ab", "cd", "e"], 3, ["ab", "cde"]),
+        (["a", "bcd", "e"], 3, ["a", "bcd", "e"]),
+    ],
+)
+async def test_a_slice_stays_together_and_learns_of_all_its_items_at_once(
+    slices: list[str], size_max: int, groups: list[str]
+) -> None:
+    queue = letters(group_size_max=size_max)
+    answers = [await queue.add_when_room(letters) for letters in slices]
+    queue.close()
+    commit = Capitals()
+    await committed(queue, commit)
+    assert commit.groups == groups
+    assert ["".join(map(str, answer.result())) for answer in answers] == [
+        letters.upper() for letters in slices
+    ]
+
+
+async def test_a_slice_learns_which_of_its_items_failed() -> None:
+    queue = letters()
+    refused = Refusal("malformed", "b")
+    told, alone = await queue.add_when_room("ab"), queue.add("c")
+    queue.close()
+
+    async def commit(items: list[str]) -> Sequence[str | Exception]:
+        return ["A", refused, "C"]
+
+    await asyncio.wait_for(Committer(queue.take, commit).run(), 5)
+    assert (told.result(), alone.result()) == (["A", refused], "C")
+
+
+async def test_a_slice_is_never_larger_than_a_group() -> None:
+    with pytest.raises(InvariantBroken):
+        await letters(group_size_max=2).add_when_room("abc")
+
+
+async def test_a_slice_larger_than_the_queue_waits_until_it_is_empty() -> None:
+    queue = letters(queue_max=2, group_size_max=4)
+    queue.add("a")
+    waiting = asyncio.create_task(queue.add_when_room("bcd"))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert await taken(queue) == "a"
+    await asyncio.wait_for(waiting, 5)
+    with pytest.raises(Unavailable, match="overloaded"):
+        queue.add("e")
+    assert await taken(queue) == "bcd"
+
+
+async def test_a_helping_committer_takes_only_a_heap() -> None:
+    queue = letters(group_size_max=6)
+    helping = asyncio.create_task(queue.take_heap())
+    for letter in "ab":
+        queue.add(letter)
+        await asyncio.sleep(0)
+        assert not helping.done()
+    queue.add("c")
+    heap = await asyncio.wait_for(helping, 5)
+    assert "".join(letter for (letter,), _, _ in heap) == "abc"
+    helping = asyncio.create_task(queue.take_heap())
+    await asyncio.sleep(0)
+    queue.add("d")
+    queue.close()
+    assert await asyncio.wait_for(helping, 5) == [], "the rest is for who takes what there is"
+    assert await taken(queue) == "d"
+
+
 async def test_a_group_is_what_came_while_the_one_before_was_committed() -> None:
     queue = letters()
     inside, go_on = asyncio.Event(), asyncio.Event()
@@ -78,7 +150,7 @@ async def test_a_group_is_what_came_while_the_one_before_was_committed() -> None
         await go_on.wait()
         return items
 
-    run = asyncio.create_task(Committer(queue, commit).run())
+    run = asyncio.create_task(Committer(queue.take, commit).run())
     first = queue.add("a")
     await inside.wait()
     later = [queue.add(letter) for letter in "bcd"]
@@ -106,7 +178,7 @@ async def test_a_stream_waits_for_a_place_and_keeps_its_turn() -> None:
     queue = letters(queue_max=2, group_size_max=1)
     queue.add("a")
     queue.add("b")
-    waiting = [asyncio.create_task(queue.add_when_room(letter)) for letter in "cd"]
+    waiting = [asyncio.create_task(queue.add_when_room([letter])) for letter in "cd"]
     await asyncio.sleep(0)
     assert [task.done() for task in waiting] == [False, False]
     order = [await taken(queue)]
@@ -123,7 +195,7 @@ async def test_close_refuses_newcomers_and_hands_out_the_rest() -> None:
     queue = letters(queue_max=2, group_size_max=1)
     queue.add("a")
     queue.add("b")
-    waiting = asyncio.create_task(queue.add_when_room("c"))
+    waiting = asyncio.create_task(queue.add_when_room(["c"]))
     await asyncio.sleep(0)
     queue.close()
     with pytest.raises(Unavailable, match="unavailable"):
@@ -135,7 +207,7 @@ async def test_close_refuses_newcomers_and_hands_out_the_rest() -> None:
 
 async def test_close_wakes_a_committer_that_waits() -> None:
     queue = letters()
-    run = asyncio.create_task(Committer(queue, Capitals()).run())
+    run = asyncio.create_task(Committer(queue.take, Capitals()).run())
     await asyncio.sleep(0)
     queue.close()
     await asyncio.wait_for(run, 5)
@@ -184,7 +256,7 @@ async def test_a_committer_that_lingered_in_vain_goes_on() -> None:
     """Two lanes linger over one letter: one of them takes it, and neither may end over that."""
     queue = await after_a_group("xyz", linger_s=0.001)
     commit = Capitals()
-    runs = [asyncio.create_task(Committer(queue, commit).run()) for _ in range(2)]
+    runs = [asyncio.create_task(Committer(queue.take, commit).run()) for _ in range(2)]
     for letter in "abc":
         assert await asyncio.wait_for(queue.add(letter), 5) == letter.upper()
     assert not any(run.done() for run in runs)
@@ -256,7 +328,7 @@ async def test_a_commit_that_forgets_somebody_is_a_bug_and_not_the_end() -> None
     async def forgetful(items: list[str]) -> Sequence[str]:
         return items[:1]
 
-    await asyncio.wait_for(Committer(queue, forgetful).run(), 5)
+    await asyncio.wait_for(Committer(queue.take, forgetful).run(), 5)
     assert [type(answer.exception()) for answer in answers[:2]] == [InvariantBroken] * 2
     assert answers[2].result() == "c"
 
