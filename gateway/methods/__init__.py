@@ -30,6 +30,9 @@ def normalise(method: Mapping[str, object]) -> MethodFacts:
     Refusals: pan_not_allowed, qr_invalid, and method_invalid for a type that is unknown or not
     taken, an unknown key, or a value of a wrong type, length or shape.
     """
+    usual = card.as_usual(method)
+    if usual is not None:
+        return usual
     told = method.get("type")
     if told in _NOT_TAKEN_YET:
         raise Refusal("method_invalid", "Expected card, mir, cash or qr, was a wallet")

@@ -5,6 +5,7 @@ No full card number, expiry or security code is ever accepted here.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from gateway.domain.refusals import Refusal
@@ -20,6 +21,17 @@ FIELDS: Final = {
     "rrn": Text(40),
     "authorization_code": Text(12),
     "terminal": Text(TERMINAL_LENGTH_MAX, PRINTABLE),
+}
+
+# What nearly every bank tells, one field a line: no such text is anything but good, holds a full
+# card number or would be stored otherwise than it came.
+_USUAL: Final = {
+    "type": "card",
+    "network": "[a-z]{1,32}",
+    "masked_pan": r"[0-9]{6}\*{4,13}[0-9]{4}",
+    "rrn": "[0-9A-Za-z]{1,40}",
+    "authorization_code": "[0-9A-Za-z]{1,12}",
+    "terminal": "[0-9A-Za-z]{1,64}",
 }
 
 _MASK: Final = re.compile(r"([0-9]*)([*xX•#]+)([0-9]*)")
@@ -56,6 +68,32 @@ def normalise(method: Mapping[str, object]) -> MethodFacts:
         facts=facts if network is None else {"network": network, **facts},
         warnings=("network_differs",) if seen and seen != network else (),
     )
+
+
+def as_usual(method: Mapping[str, object]) -> MethodFacts | None:
+    """What `normalise` gives, at a third of its cost, for a card told of in the usual way."""
+    usual = _usual_with(tuple(method))
+    if usual is None:
+        return None
+    try:
+        match = usual.fullmatch("\n".join(method.values()))  # type: ignore[arg-type]
+    except TypeError:
+        return None
+    if match is None:
+        return None
+    facts: dict[str, str] = {name: method[name] for name in FIELDS if name in method}  # type: ignore[misc]
+    network = facts["network"]
+    seen = network_of(facts["masked_pan"])
+    warnings = ("network_differs",) if seen and seen != network else ()
+    return MethodFacts("card", network, facts, None, warnings)
+
+
+@lru_cache(256)
+def _usual_with(fields: tuple[str, ...]) -> re.Pattern[str] | None:
+    """The shape of the values of these fields, a line each; None where they are not the usual."""
+    if not {"type", "network", "masked_pan"} <= set(fields) <= set(_USUAL):
+        return None
+    return re.compile("\n".join(_USUAL[name] for name in fields), re.ASCII)
 
 
 def _masked_pan(told: str) -> str:

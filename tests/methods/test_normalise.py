@@ -1,11 +1,14 @@
 """What each way to pay may say, and what is refused."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.refusals import Refusal
-from gateway.methods import normalise
+from gateway.methods import card, normalise
+from gateway.methods.facts import ISSUED_IDENTIFIERS, refuse_card_numbers
 
 CARD_NUMBER = "4111111111111111"
 BILL = (
@@ -209,3 +212,41 @@ def test_any_object_is_taken_or_refused(method: dict[str, object], kind: object)
         kept = {"code": refusal.code}
     assert kept.get("code") in (None, "method_invalid", "qr_invalid", "pan_not_allowed")
     assert all(type(value) is str for value in kept.values())
+
+
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["card", "mir", "card\nvisa"]),
+        "network": st.sampled_from(["visa", "mir", "VISA", "v\n1", "x" * 33, "a4111111111111111"]),
+        "masked_pan": st.sampled_from(
+            ["427644******1234", "220220******1234", CARD_NUMBER, "427644******12345", "*1234", ""]
+        ),
+        "rrn": st.sampled_from(["012345678901", CARD_NUMBER, "", "1\n2", "x" * 41]),
+        "authorization_code": st.sampled_from(["A1B2C3", "1234567890123", CARD_NUMBER[:12], 7]),
+        "terminal": st.sampled_from(["T100", "T-100", "4" * 64, CARD_NUMBER, None]),
+        "extra": st.just("1"),
+    },
+)
+
+
+@given(FIELDS, st.randoms())
+def test_the_usual_way_gives_what_the_long_way_gives(
+    method: dict[str, object], dice: random.Random
+) -> None:
+    told = list(method.items())
+    dice.shuffle(told)
+    usual = card.as_usual(dict(told))
+    if usual is not None:
+        refuse_card_numbers(method, ISSUED_IDENTIFIERS)
+        longer = card.normalise(method)
+        assert usual == longer
+        assert list(usual.facts) == list(longer.facts), "stored and answered in one order"
+
+
+def test_what_most_banks_tell_is_usual() -> None:
+    usual = {
+        "type": "card", "network": "visa", "masked_pan": "427644******1234", "rrn": "012345678901",
+    }  # fmt: skip
+    assert card.as_usual(usual) is not None
+    assert card.as_usual(usual | {"authorization_code": "012345"}) is not None
