@@ -31,6 +31,7 @@ if TYPE_CHECKING or not _PURE:
         Group,
         PackedSums,
         Plan,
+        Template,
         amount_for_total,
         fee,
         largest_remainder,
@@ -47,6 +48,7 @@ else:
     from splitcore.reference_cases import split_case
     from splitcore.reference_groups import Group, split_flat, split_payment
     from splitcore.reference_plans import Fees, PackedSums, Plan, pack, packed_sum, unpack
+    from splitcore.reference_template import Template
 
 BACKEND: Final = "reference" if _PURE else "kernel"
 
@@ -73,6 +75,7 @@ __all__ = [
     "PackedSums",
     "Plan",
     "SplitError",
+    "Template",
     "amount_for_total",
     "fee",
     "largest_remainder",

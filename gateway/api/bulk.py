@@ -1,6 +1,6 @@
 """POST /v1/payments/bulk: a payment a line in, an outcome a line out, in the same order.
 
-Lines that came together are queued as one slice, which waits for a place instead of being refused,
+Lines that came together are queued as one bunch, which waits for a place instead of being refused,
 so a stream goes as fast as payments become durable. A window bounds what is in flight. A caller
 that sends everything before it reads anything would block both ends; what it does not take yet is
 put aside on disk.
@@ -28,7 +28,7 @@ SENT_BYTES_MAX: Final = 262_144
 Outcome = Receipt | Exception
 
 
-class Slice(NamedTuple):
+class Bunch(NamedTuple):
     """Lines that came together: of each its request, or why it is none; and what becomes of them.
 
     The future is of the requests alone, in their order.
@@ -38,7 +38,7 @@ class Slice(NamedTuple):
     outcomes: asyncio.Future[Sequence[Outcome]]
 
 
-Window = asyncio.Queue[Slice | None]
+Window = asyncio.Queue[Bunch | None]
 
 
 async def take(house: House, call: Call) -> web.StreamResponse:
@@ -67,7 +67,7 @@ async def _read(house: House, call: Call, window: Window) -> None:
     """Queues every line's payment, in the order of the lines."""
     settings = house.context.settings
     pieces = reading.chunks(call.request, settings.body_timeout_s)
-    bunch_max = min(reading.BUNCH_MAX, house.intake.slice_max)
+    bunch_max = min(reading.BUNCH_MAX, house.intake.bunch_max)
     caller = call.caller.number
     try:
         async for lines in reading.lines(pieces, settings.body_bytes_max, bunch_max):
@@ -87,19 +87,19 @@ def _request(line: bytes | None, caller: int) -> PaymentRequest | Exception:
         return failure
 
 
-async def _submitted(house: House, lines: Sequence[PaymentRequest | Exception]) -> Slice:
+async def _submitted(house: House, lines: Sequence[PaymentRequest | Exception]) -> Bunch:
     requests = [line for line in lines if isinstance(line, PaymentRequest)]
     known: list[Outcome] = []
     try:
         if house.stopping.is_set():
             raise Unavailable("unavailable", "This process is stopping; send this line again")
         if requests:
-            return Slice(lines, await house.intake.submit(requests))
+            return Bunch(lines, await house.intake.submit(requests))
     except Exception as failure:
         known = [failure] * len(requests)
     outcomes: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
     outcomes.set_result(known)
-    return Slice(lines, outcomes)
+    return Bunch(lines, outcomes)
 
 
 class _Outcomes:

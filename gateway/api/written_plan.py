@@ -7,13 +7,12 @@ every recipient took three times as long, a fifth of a payment's way through a w
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain
 from typing import Final
 
 import msgspec
 
 from gateway.domain.plan_names import PlanNames
-from splitcore import GroupAllocation
+from splitcore import GroupAllocation, Template
 
 TEMPLATES_MAX: Final = 20_000
 
@@ -23,37 +22,42 @@ _text: Final = msgspec.json.Encoder().encode
 class WrittenPlan:
     """Templates of the members `shares` and `recipients` of all payments that a plan splits."""
 
-    __slots__ = ("_all_recipients", "_recipient", "_recipients", "_share", "_shares")
+    __slots__ = ("_all_recipients", "_recipients", "_shares", "_whole_recipients", "_whole_shares")
 
     def __init__(self, names: PlanNames) -> None:
-        self._share = [
-            b'{"charge":%d,"service":%b,"recipient":%b,"amount":%%d}'
-            % (charge, _fixed(service), _fixed(recipient))
+        share = b'{"charge":%d,"service":%b,"recipient":%b,"amount":'
+        shares = [
+            [share % (charge, _text(service), _text(recipient)), b"}"]
             for charge, service, recipient, _ in names.parts
         ]
-        self._recipient = [
-            b'{"recipient":%b,"gross":%%d,"commission":%%d,"net":%%d}' % _fixed(recipient)
+        recipients = [
+            [b'{"recipient":%b,"gross":' % _text(recipient), b',"commission":', b',"net":', b"}"]
             for recipient in names.recipients
         ]
-        self._shares = _listed(self._share)
-        self._recipients = _listed(self._recipient)
-        self._all_recipients = list(range(len(self._recipient)))
+        self._shares = [Template(pieces) for pieces in shares]
+        self._recipients = [Template(pieces) for pieces in recipients]
+        self._whole_shares = _listed(shares)
+        self._whole_recipients = _listed(recipients)
+        self._all_recipients = list(range(len(recipients)))
 
-    def shares(self, parts: Sequence[int]) -> bytes:
+    def shares(self, parts: list[int]) -> bytes:
         """A list of what each recipient receives from each charge, parts of nothing left out."""
         if 0 not in parts:
-            return self._shares % tuple(parts)
-        return _listed(
-            [share % amount for share, amount in zip(self._share, parts, strict=True) if amount]
-        )
+            return self._whole_shares.filled(parts)
+        each = zip(self._shares, parts, strict=True)
+        return b"[%b]" % b",".join([share.filled([amount]) for share, amount in each if amount])
 
     def recipients(self, allocation: GroupAllocation) -> bytes:
         """A list of what each recipient receives, in order of first appearance."""
-        numbers = zip(allocation.gross, allocation.commissions, allocation.net, strict=True)
+        columns = allocation.gross, allocation.commissions, allocation.net
         if allocation.recipients == self._all_recipients:
-            return self._recipients % tuple(chain.from_iterable(numbers))
-        told = list(numbers)
-        return _listed([self._recipient[at] % told[at] for at in allocation.recipients])
+            return self._whole_recipients.filled(*columns)
+        return b"[%b]" % b",".join(
+            [
+                self._recipients[at].filled(*([column[at]] for column in columns))
+                for at in allocation.recipients
+            ]
+        )
 
 
 @lru_cache(TEMPLATES_MAX)
@@ -62,10 +66,11 @@ def written_plan(names: PlanNames) -> WrittenPlan:
     return WrittenPlan(names)
 
 
-def _fixed(text: str) -> bytes:
-    """The text as JSON, to stand in a template."""
-    return _text(text).replace(b"%", b"%%")
-
-
-def _listed(entries: Sequence[bytes]) -> bytes:
-    return b"[%b]" % b",".join(entries)
+def _listed(entries: Sequence[Sequence[bytes]]) -> Template:
+    """The template of a list whose entries are made of these pieces."""
+    pieces = [b"["]
+    for number, (first, *others) in enumerate(entries):
+        pieces[-1] += (b"," if number else b"") + first
+        pieces += others
+    pieces[-1] += b"]"
+    return Template(pieces)

@@ -51,7 +51,7 @@ class Intake:
         self._accumulator: Accumulator[PaymentRequest, Receipt] = Accumulator(
             settings.queue_max, settings.group_size_max, settings.linger_ms / 1000
         )
-        self.slice_max = settings.group_size_max
+        self.bunch_max = settings.group_size_max
         self._lanes = settings.commit_lanes
         self._committers: list[asyncio.Task[None]] = []
         self._kept: list[Any] = []
@@ -90,7 +90,7 @@ class Intake:
     ) -> "asyncio.Future[Sequence[Outcome]]":
         """The future of what `accept` tells of each, for streams: a full queue is waited for.
 
-        From one to `slice_max` at once.
+        From one to `bunch_max` at once.
         """
         return await self._accumulator.add_when_room(requests)
 

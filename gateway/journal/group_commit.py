@@ -24,7 +24,7 @@ Parcel = tuple[Sequence[Item], "asyncio.Future[Any]", bool]
 
 
 class Accumulator(Generic[Item, Result]):
-    """A bounded queue of items, alone or in slices, each with the future of its outcome."""
+    """A bounded queue of items, alone or in bunches, each with the future of its outcome."""
 
     def __init__(self, queue_max: int, group_size_max: int, linger_s: float = 0.0) -> None:
         self._queue: deque[Parcel[Item]] = deque()

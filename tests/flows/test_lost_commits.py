@@ -173,8 +173,8 @@ async def test_connections_ended_in_the_middle_of_traffic_lose_nothing(region: R
             for n in range(400)
         ]
         alone = [await worker.intake.submit([request]) for request in requests[:200]]
-        slices = [await worker.intake.submit(requests[at : at + 4]) for at in range(200, 400, 4)]
-        return [told for answer in alone + slices for told in await answer]
+        bunches = [await worker.intake.submit(requests[at : at + 4]) for at in range(200, 400, 4)]
+        return [told for answer in alone + bunches for told in await answer]
 
     async with (
         region.working(group_size_max=5, queue_max=20) as one,

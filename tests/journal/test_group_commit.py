@@ -68,7 +68,7 @@ async def test_groups_are_bounded_and_in_order(
 
 
 @pytest.mark.parametrize(
-    ("slices", "size_max", "groups"),
+    ("bunches", "size_max", "groups"),
     [
         (["abc"], 3, ["abc"]),
         (["ab", "c", "d"], 3, ["abc", "d"]),
@@ -76,21 +76,21 @@ async def test_groups_are_bounded_and_in_order(
         (["a", "bcd", "e"], 3, ["a", "bcd", "e"]),
     ],
 )
-async def test_a_slice_stays_together_and_learns_of_all_its_items_at_once(
-    slices: list[str], size_max: int, groups: list[str]
+async def test_a_bunch_stays_together_and_learns_of_all_its_items_at_once(
+    bunches: list[str], size_max: int, groups: list[str]
 ) -> None:
     queue = letters(group_size_max=size_max)
-    answers = [await queue.add_when_room(letters) for letters in slices]
+    answers = [await queue.add_when_room(letters) for letters in bunches]
     queue.close()
     commit = Capitals()
     await committed(queue, commit)
     assert commit.groups == groups
     assert ["".join(map(str, answer.result())) for answer in answers] == [
-        letters.upper() for letters in slices
+        letters.upper() for letters in bunches
     ]
 
 
-async def test_a_slice_learns_which_of_its_items_failed() -> None:
+async def test_a_bunch_learns_which_of_its_items_failed() -> None:
     queue = letters()
     refused = Refusal("malformed", "b")
     told, alone = await queue.add_when_room("ab"), queue.add("c")
@@ -103,12 +103,12 @@ async def test_a_slice_learns_which_of_its_items_failed() -> None:
     assert (told.result(), alone.result()) == (["A", refused], "C")
 
 
-async def test_a_slice_is_never_larger_than_a_group() -> None:
+async def test_a_bunch_is_never_larger_than_a_group() -> None:
     with pytest.raises(InvariantBroken):
         await letters(group_size_max=2).add_when_room("abc")
 
 
-async def test_a_slice_larger_than_the_queue_waits_until_it_is_empty() -> None:
+async def test_a_bunch_larger_than_the_queue_waits_until_it_is_empty() -> None:
     queue = letters(queue_max=2, group_size_max=4)
     queue.add("a")
     waiting = asyncio.create_task(queue.add_when_room("bcd"))
