@@ -9,12 +9,13 @@ from msgspec import Struct
 
 from gateway.domain.bill import OpenBill
 
-_FIND = """
+_FIND = "SELECT * FROM find_open_bills($1)"
+_LOCK = """
     SELECT subscriber_account, bill, period, plan, overpayment, sequence, counts_from, due, weight,
            paid
     FROM open_bills WHERE subscriber_account = ANY ($1::text[])
+    ORDER BY subscriber_account FOR UPDATE
 """
-_LOCK = _FIND + " ORDER BY subscriber_account FOR UPDATE"
 _SAVE_PAID = "SELECT save_paid($1, $2, $3)"
 _NUMBERS = """
     SELECT nextval('bills_number_seq') FROM generate_series(1, $1)

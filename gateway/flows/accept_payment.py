@@ -1,4 +1,4 @@
-"""Accepting payments: claim the keys, queue for the bills, split, write, commit, answer.
+"""Accepting payments: requests are queued, committed in groups, and then answered.
 
 A whole group takes this road in one database transaction; nobody is answered before its commit.
 """
@@ -7,38 +7,29 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from gateway.bills import store as bill_store
-from gateway.domain.bill import OpenBill
-from gateway.domain.payment import ACCEPTED, SUSPENSE, Payment, PaymentRequest, Receipt
-from gateway.domain.plan_names import PlanNames
-from gateway.domain.refusals import InvariantBroken, Refusal, Unavailable
+from gateway.domain.payment import PaymentRequest, Receipt
+from gateway.domain.refusals import Unavailable
+from gateway.flows.commit_group import CommitGroup, Outcome, SplitObserver
 from gateway.flows.context import Context
 from gateway.flows.patience import PAUSE_S
-from gateway.flows.show_payment import shown_payments
-from gateway.journal import store as journal_store
 from gateway.journal.db_transaction import writing
 from gateway.journal.group_commit import Accumulator, Committer, commit_apart
-from gateway.journal.idempotency import StoredClaim, check_same
-from gateway.journal.rows import Cut
-from gateway.splitting import store as splitting_store
-from gateway.splitting.split import GroupSplit
+from gateway.journal.store import NotAsItWas
 from gateway.storage.postgres import to_be_found_out
-from splitcore import GroupAllocation, SplitError, amount_for_total, fee
 
-Outcome = Receipt | Exception
+# A statement of its own for a group costs less than the long way's five, but more for each payment.
+AT_ONCE_MAX: Final = 100
+# How many groups go the long way after one that met another's payments or keys.
+LONG_WAY_GROUPS: Final = 16
 
 
-class IntakeObserver(Protocol):
+class IntakeObserver(SplitObserver, Protocol):
     """Who is told of each group's size and times (the metrics)."""
 
     def group(self, size: int, seconds: float) -> None:
         """A group of `size` payments took `seconds` from its first statement to its commit."""
-
-    def split(self, seconds: float, count: int) -> None:
-        """`count` payments were split in `seconds` each."""
 
 
 class Intake:
@@ -55,6 +46,7 @@ class Intake:
         self._lanes = settings.commit_lanes
         self._committers: list[asyncio.Task[None]] = []
         self._kept: list[Any] = []
+        self._long_way = 0
 
     async def start(self) -> None:
         """Begin to commit what is queued.
@@ -120,207 +112,30 @@ class Intake:
 
     async def _commit_group(self, requests: list[PaymentRequest]) -> Sequence[Outcome]:
         started = time.perf_counter()
-        context = self._context
         async with self._connection() as conn:
-            group = _Group(context, requests)
-            async with writing(conn):
-                await group.write(conn, self._observe)
-            outcomes = await group.outcomes(conn)
+            outcomes = await self._committed_at_once(conn, requests)
+            if outcomes is None:
+                group = CommitGroup(self._context, requests, self._observe)
+                async with writing(conn):
+                    await group.write(conn)
+                outcomes = await group.outcomes(conn)
         self._observe.group(len(requests), time.perf_counter() - started)
         return outcomes
 
+    async def _committed_at_once(
+        self, conn: Any, requests: list[PaymentRequest]
+    ) -> Sequence[Outcome] | None:
+        """The outcomes of a small group that nobody came between; None for the long way.
 
-class _Group:
-    """One commit group on its way: requests in, an outcome for each position out."""
-
-    def __init__(self, context: Context, requests: Sequence[PaymentRequest]) -> None:
-        self._context = context
-        self._requests = requests
-        self._outcomes: list[Outcome | None] = [None] * len(requests)
-        self._first: dict[tuple[int, str], int] = {}
-        for position, request in enumerate(requests):
-            self._first.setdefault((request.claim.caller, request.claim.key), position)
-        self._before: dict[int, StoredClaim] = {}
-        self._paid: list[tuple[str, bytes, int]] = []
-        self._accepted_at: datetime
-
-    async def write(self, conn: Any, observe: IntakeObserver) -> None:
-        """Everything of the group but its commit."""
-        cut, fresh, bills = await self._begin(conn)
-        # Accepted when its turn came, not when it began to wait for it: so an account's moments
-        # follow its sequence, and what a bill knows `as_of` a moment is a beginning of it.
-        self._accepted_at = self._context.clock.now()
-        plans = self._context.plans
-        await splitting_store.fetch_plans(conn, plans, [bill.plan for bill in bills.values()])
-        # Last, with no wait before the split: a quote may bring other terms to the shelf meanwhile.
-        await splitting_store.fetch_terms(conn, self._context.terms, cut.terms_version)
-        known = [at for at in fresh if self._requests[at].subscriber_account in bills]
-        unknown = [at for at in fresh if self._requests[at].subscriber_account not in bills]
-        started = time.perf_counter()
-        rows = self._split(known, bills)
-        if known:
-            observe.split((time.perf_counter() - started) / len(known), len(known))
-        rows += [row for row in map(self._hold, unknown) if row is not None]
-        refused = [at for at in fresh if isinstance(self._outcomes[at], Exception)]
-        if refused:
-            await journal_store.unclaim(conn, [self._requests[at].claim for at in refused])
-        if rows:
-            await journal_store.add_payments(conn, cut, self._accepted_at, rows)
-        if self._paid:
-            await bill_store.save_paid(conn, self._paid)
-
-    async def outcomes(self, conn: Any) -> list[Outcome]:
-        """The outcome of each request, once the group is committed."""
-        await self._replay(conn)
-        for position, request in enumerate(self._requests):
-            first = self._first[(request.claim.caller, request.claim.key)]
-            if first != position:
-                self._outcomes[position] = self._repeated(request, first)
-        return [
-            outcome or InvariantBroken("Expected an outcome for every payment")
-            for outcome in self._outcomes
-        ]
-
-    async def _begin(self, conn: Any) -> tuple[Cut, list[int], dict[str, OpenBill]]:
-        requests = [self._requests[at] for at in self._first.values()]
-        cut, before, bills = await journal_store.begin_group(conn, requests)
-        fresh = []
-        for key, position in self._first.items():
-            stored = before.get(key)
-            if stored is None:
-                fresh.append(position)
-            else:
-                self._before[position] = stored
-        return cut, fresh, bills
-
-    def _split(self, positions: list[int], bills: dict[str, OpenBill]) -> list[Any]:
-        plans = self._context.plans
-        terms = self._context.terms
-        split = GroupSplit(plans, terms)
-        for bill in bills.values():
-            split.add_bill(bill)
-        placed = []
-        for at in positions:
-            request = self._requests[at]
-            account = request.subscriber_account
-            try:
-                place = split.add_payment(
-                    account,
-                    plans.get(bills[account].plan),
-                    request.amount,
-                    request.is_total,
-                    terms.surcharge(request.method),
-                    request.designation,
-                )
-                placed.append((at, place))
-            except Refusal as refusal:
-                self._outcomes[at] = refusal
-        split.run()
-        sequences: dict[str, int] = {}
-        rows: list[Any] = []
-        for at, place in placed:
-            request = self._requests[at]
-            account = request.subscriber_account
-            bill = bills[account]
-            try:
-                allocation = split.allocation(place)
-            except Refusal as refusal:
-                self._outcomes[at] = refusal
-                continue
-            sequence = sequences[account] = sequences.get(account, bill.sequence) + 1
-            amount, surcharge = allocation.amount, allocation.surcharge
-            rows.append((request, allocation, amount, surcharge, bill, sequence))
-            names = plans.get(bill.plan).names
-            payment = self._payment(
-                request, ACCEPTED, amount, surcharge, allocation, names, bill.period
-            )
-            self._outcomes[at] = Receipt(payment, replayed=False)
-        self._paid = [
-            (account, split.paid(account), sequence) for account, sequence in sequences.items()
-        ]
-        return rows
-
-    def _hold(self, position: int) -> Any:
-        """The row of a payment that goes to suspense: its account has no bill."""
-        request = self._requests[position]
-        try:
-            amount, surcharge = suspense_amount(self._context, request)
-        except SplitError as error:
-            self._outcomes[position] = Refusal(error.code, error.detail)
+        Where somebody did, the next groups are likely to meet others as well.
+        """
+        if self._long_way > 0:
+            self._long_way -= 1
             return None
-        payment = self._payment(request, SUSPENSE, amount, surcharge)
-        self._outcomes[position] = Receipt(payment, replayed=False)
-        return (request, None, amount, surcharge, None, 0)
-
-    def _payment(
-        self,
-        request: PaymentRequest,
-        state: str,
-        amount: int,
-        surcharge: int,
-        allocation: GroupAllocation | None = None,
-        names: PlanNames | None = None,
-        period: str | None = None,
-    ) -> Payment:
-        return Payment(
-            request.id,
-            request.claim.caller,
-            state,
-            request.subscriber_account,
-            amount,
-            surcharge,
-            request.method,
-            request.facts,
-            self._accepted_at,
-            request.designation,
-            request.reference,
-            request.paid_at,
-            allocation,
-            names,
-            period,
-        )
-
-    async def _replay(self, conn: Any) -> None:
-        """Answer what was durable before from its row."""
-        wanted = []
-        for position, stored in self._before.items():
-            try:
-                check_same(self._requests[position].claim, stored)
-            except Refusal as refusal:
-                self._outcomes[position] = refusal
-            else:
-                wanted.append(stored.resource)
-        if not wanted:
-            return
-        rows = await journal_store.find_payments(conn, [id_ for id_ in wanted if id_ is not None])
-        first = [row.as_first_answered() for row in rows]
-        found = {
-            payment.id: payment for payment in await shown_payments(self._context, conn, first)
-        }
-        for position, stored in self._before.items():
-            payment = found.get(stored.resource) if stored.resource else None
-            if self._outcomes[position] is None and payment is not None:
-                made_here = payment.id == self._requests[position].id
-                self._outcomes[position] = Receipt(payment, replayed=not made_here)
-
-    def _repeated(self, request: PaymentRequest, first: int) -> Outcome:
-        """The outcome of a key that stands twice in one group."""
-        earlier = self._requests[first]
-        if earlier.claim != request.claim:
-            return Refusal(
-                "idempotency_key_reused", "Expected the same request as the key was first used for"
-            )
-        outcome = self._outcomes[first]
-        if isinstance(outcome, Receipt):
-            return Receipt(outcome.payment, replayed=True)
-        return outcome or InvariantBroken("Expected an outcome for every payment")
-
-
-def suspense_amount(context: Context, request: PaymentRequest) -> tuple[int, int]:
-    """Amount and surcharge of a payment that nothing splits, by the same fee rules."""
-    rule = context.terms.surcharge(request.method)
-    if rule is None:
-        return request.amount, 0
-    if request.is_total:
-        return amount_for_total(request.amount, rule)
-    return request.amount, fee(request.amount, rule)
+        if len(requests) > AT_ONCE_MAX:
+            return None
+        try:
+            return await CommitGroup(self._context, requests, self._observe).at_once(conn)
+        except NotAsItWas:
+            self._long_way = LONG_WAY_GROUPS
+            return None

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
 from msgspec import Struct
+
+from gateway.domain.bill import OpenBill
+from gateway.domain.payment import PaymentRequest
+from splitcore import GroupAllocation
 
 
 class Cut(Struct, frozen=True, gc=False):
@@ -14,6 +18,25 @@ class Cut(Struct, frozen=True, gc=False):
 
     settlement_batch: int
     terms_version: int
+
+
+class AcceptedRow(NamedTuple):
+    """A payment to be added; without allocation and bill, its sequence 0, it is in suspense."""
+
+    request: PaymentRequest
+    allocation: GroupAllocation | None
+    amount: int
+    surcharge: int
+    bill: OpenBill | None
+    sequence: int
+
+
+class PaidBill(NamedTuple):
+    """What is now paid on an open bill (packed), and its account's new sequence."""
+
+    bill: OpenBill
+    paid: bytes
+    sequence: int
 
 
 class PaymentRow(Struct, frozen=True):

@@ -5,13 +5,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import orjson
 
 from gateway.domain.bill import OpenBill
 from gateway.domain.payment import Claim, PaymentRequest
 from gateway.journal.db_transaction import CUT_LOCK
 from gateway.journal.idempotency import StoredClaim, route_number
-from gateway.journal.rows import Cut, NewRefund, PaymentRow, RefundRow, payment_row, refund_row
+from gateway.journal.rows import (
+    AcceptedRow,
+    Cut,
+    NewRefund,
+    PaidBill,
+    PaymentRow,
+    RefundRow,
+    payment_row,
+    refund_row,
+)
 from splitcore import GroupAllocation
 
 _CLAIM = """
@@ -25,6 +35,8 @@ _CLAIM = """
 """
 _BEGIN_GROUP = "SELECT * FROM begin_group($1, $2, $3, $4, $5, $6, $7)"
 _BILL = slice(3, None)
+_COMMIT_AT_ONCE = f"SELECT commit_at_once({', '.join(f'${n}' for n in range(1, 28))})"
+_NOT_AS_IT_WAS = "KP001"
 _CLAIMS = """
     SELECT k.caller, k.key, k.route, k.fingerprint, k.resource, k.answer
     FROM unnest($1::int[], $2::text[]) AS u (caller, key)
@@ -109,6 +121,10 @@ _ADD_RESOLUTION = """
                              commissions)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """
+
+
+class NotAsItWas(Exception):
+    """What a group was split by has changed, or one of its keys is not new; nothing was written."""
 
 
 async def claim(
@@ -214,17 +230,9 @@ async def let_go_of_key(conn: Any, claim: Claim) -> None:
 
 
 async def add_payments(
-    conn: Any,
-    cut: Cut,
-    accepted_at: datetime,
-    payments: Sequence[
-        tuple[PaymentRequest, GroupAllocation | None, int, int, OpenBill | None, int]
-    ],
+    conn: Any, cut: Cut, accepted_at: datetime, rows: Sequence[AcceptedRow]
 ) -> None:
-    """Add accepted payments: (request, allocation, amount, surcharge, open bill, sequence).
-
-    Allocation and open bill are None, the sequence 0, for money held in suspense.
-    """
+    """Add accepted payments."""
     # COPY costs a row half of what INSERT does; the keys claimed before keep doubles away.
     await conn.copy_records_to_table(
         "payments",
@@ -249,15 +257,72 @@ async def add_payments(
                 split.packed_parts if split else None,
                 split.packed_commissions if split else None,
                 request.facts.decode(),
-                _designation(request) if request.designation else None,
+                _designation(request),
                 request.reference,
             )
-            for request, split, amount, surcharge, bill, sequence in payments
+            for request, split, amount, surcharge, bill, sequence in rows
         ],
     )
 
 
-def _designation(request: PaymentRequest) -> str:
+async def commit_at_once(
+    conn: Any,
+    terms_version: int,
+    accepted_at: datetime,
+    rows: Sequence[AcceptedRow],
+    paid: Sequence[PaidBill],
+) -> None:
+    """Claim keys, write what is paid and add payments, all in one statement that commits itself.
+
+    Raises NotAsItWas where a key is not new, the fee rules are not of `terms_version`, or a bill
+    is not the one that was split by. Any other error leaves the outcome unknown.
+    """
+    rows = sorted(rows, key=lambda row: (row.request.claim.caller, row.request.claim.key))
+    paid = sorted(paid, key=lambda one: one.bill.subscriber_account)
+    requests = [row.request for row in rows]
+    claims = [request.claim for request in requests]
+    splits = [row.allocation for row in rows]
+    bills = [row.bill for row in rows]
+    try:
+        await conn.execute(
+            _COMMIT_AT_ONCE,
+            CUT_LOCK,
+            terms_version,
+            accepted_at,
+            [claim.caller for claim in claims],
+            [route_number(claim) for claim in claims],
+            [claim.key for claim in claims],
+            [claim.fingerprint for claim in claims],
+            [request.subscriber_account for request in requests],
+            [request.id for request in requests],
+            [one.bill.subscriber_account for one in paid],
+            [one.bill.bill for one in paid],
+            [one.bill.sequence for one in paid],
+            [one.paid for one in paid],
+            [one.sequence for one in paid],
+            [request.paid_at for request in requests],
+            [row.amount for row in rows],
+            [row.surcharge for row in rows],
+            [split.commission if split else 0 for split in splits],
+            [bill.bill if bill else None for bill in bills],
+            [row.sequence or None for row in rows],
+            [bill.plan if bill else None for bill in bills],
+            [request.method for request in requests],
+            [split.packed_parts if split else None for split in splits],
+            [split.packed_commissions if split else None for split in splits],
+            [request.facts.decode() for request in requests],
+            [_designation(request) for request in requests],
+            [request.reference for request in requests],
+        )
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == _NOT_AS_IT_WAS:
+            raise NotAsItWas from None
+        raise
+
+
+def _designation(request: PaymentRequest) -> str | None:
+    if not request.designation:
+        return None
     return orjson.dumps(dict(request.designation)).decode()
 
 

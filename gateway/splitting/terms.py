@@ -14,6 +14,11 @@ class TermsShelf:
         self._commissions: Mapping[int, FeeRule] = {}
         self._surcharges: Mapping[int, FeeRule] = {}
 
+    @property
+    def is_known(self) -> bool:
+        """Whether any rules were read yet."""
+        return self.version >= 0
+
     def replace(
         self, version: int, commissions: Mapping[int, FeeRule], surcharges: Mapping[int, FeeRule]
     ) -> None:

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
+# A group that commits by itself is known by the statement it was prepared as.
+_COMMITS_ITSELF = b"commit_at_once("
 # Simple queries of the wire protocol, as `conn.execute("COMMIT")` and asyncpg's own transactions
 # send them.
 _COMMITS = (b"Q\x00\x00\x00\x0bCOMMIT\x00", b"Q\x00\x00\x00\x0cCOMMIT;\x00")
@@ -69,9 +71,14 @@ class LosingWire:
         far_out: asyncio.StreamWriter,
         answers: asyncio.Task[None],
     ) -> None:
+        prepared: set[bytes] = set()
         while chunk := await near.read(_CHUNK):
             fate = None
-            if chunk.endswith(_COMMITS):
+            if chunk.startswith(b"P") and _COMMITS_ITSELF in chunk:
+                prepared.add(chunk[5:].partition(b"\x00")[0])
+            if chunk.endswith(_COMMITS) or (
+                chunk.startswith(b"B") and any(name + b"\x00" in chunk for name in prepared)
+            ):
                 self.commits += 1
                 fate = next(self.fates, None)
                 self.at_commit.set()
@@ -85,7 +92,8 @@ class LosingWire:
                 await answers
             far_out.write(chunk)
             told = await far.read(_CHUNK)
-            assert told.startswith(b"C"), "Expected the server to have committed"
+            assert told.startswith((b"C", b"2")), "Expected the server to have committed"
+            assert told.endswith(b"Z\x00\x00\x00\x05I"), "Expected it to be done"
             if fate == LOST_AFTER:
                 return
 

@@ -24,6 +24,7 @@ from gateway.domain.refusals import Refusal
 from gateway.flows import close_batch, load_bills, refund_payment, resolve_suspense, set_terms
 from gateway.flows.accept_payment import Intake
 from gateway.flows.context import Context
+from gateway.splitting import store as splitting_store
 from gateway.splitting.plans import PlanShelf
 from gateway.splitting.terms import TermsShelf
 from gateway.storage import keys
@@ -214,6 +215,13 @@ def payment_id(shown: str) -> UUID:
 
 def batch_id(shown: str) -> UUID:
     return _id(SETTLEMENT_BATCH, shown)
+
+
+async def know_terms(worker: Worker) -> None:
+    """The worker knows the fee rules, as after its first payment: the next may go at once."""
+    async with worker.context.connection() as conn:
+        version = await splitting_store.current_version(conn)
+        await splitting_store.fetch_terms(conn, worker.context.terms, version)
 
 
 def receipts_of(outcomes: Sequence[Any]) -> list[Payment]:

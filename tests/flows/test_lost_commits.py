@@ -13,10 +13,11 @@ import pytest
 from gateway.domain.bill import Charge
 from gateway.domain.payment import Receipt
 from gateway.domain.refusals import Unavailable
+from gateway.flows import accept_payment
 from gateway.flows.find_payments import find
 from tests.flows.losing_wire import LOST_AFTER, LOST_BEFORE, SILENT_AFTER, LosingWire
 from tests.flows.oracle import check_books, check_splits
-from tests.flows.region import Region, Worker, batch_id, bill, receipts_of
+from tests.flows.region import Region, Worker, batch_id, bill, know_terms, receipts_of
 
 FATES = [LOST_BEFORE, LOST_AFTER, SILENT_AFTER]
 
@@ -27,11 +28,19 @@ async def wire(region: Region, tmp_path: Path) -> AsyncIterator[LosingWire]:
         yield opened
 
 
-@pytest.fixture
-async def worker(region: Region, wire: LosingWire) -> AsyncIterator[Worker]:
+@pytest.fixture(params=["at once", "the long way"])
+async def worker(
+    request: pytest.FixtureRequest,
+    region: Region,
+    wire: LosingWire,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Worker]:
     """A worker behind the wire, impatient enough for a test with silences."""
     impatient: dict[str, Any] = {"statement_timeout_ms": 200, "lock_timeout_ms": 100}
+    if request.param == "the long way":
+        monkeypatch.setattr(accept_payment, "AT_ONCE_MAX", 0)
     async with region.working(url=wire.url, **impatient) as made:
+        await know_terms(made)
         yield made
 
 

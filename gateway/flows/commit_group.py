@@ -1,0 +1,269 @@
+"""One commit group on its way: requests in, an outcome for each of them out.
+
+The long way claims keys and locks bills, splits, writes and leaves the commit to its caller. Small
+groups go at once: split by the bills as they are, then claim, write and commit in one statement,
+which looks again whether all is still as it was.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from gateway.bills import store as bill_store
+from gateway.domain.bill import OpenBill
+from gateway.domain.payment import ACCEPTED, SUSPENSE, Payment, PaymentRequest, Receipt
+from gateway.domain.plan_names import PlanNames
+from gateway.domain.refusals import InvariantBroken, Refusal
+from gateway.flows.context import Context
+from gateway.flows.show_payment import shown_payments
+from gateway.journal import store as journal_store
+from gateway.journal.idempotency import StoredClaim, check_same
+from gateway.journal.rows import AcceptedRow, Cut, PaidBill
+from gateway.splitting import store as splitting_store
+from gateway.splitting.split import GroupSplit
+from splitcore import GroupAllocation, SplitError, amount_for_total, fee
+
+Outcome = Receipt | Exception
+
+
+class SplitObserver(Protocol):
+    """Who is told of each split's time (the metrics)."""
+
+    def split(self, seconds: float, count: int) -> None:
+        """`count` payments were split in `seconds` each."""
+
+
+class CommitGroup:
+    """Payments that are made durable together."""
+
+    def __init__(
+        self, context: Context, requests: Sequence[PaymentRequest], observe: SplitObserver
+    ) -> None:
+        self._context = context
+        self._requests = requests
+        self._observe = observe
+        self._outcomes: list[Outcome | None] = [None] * len(requests)
+        self._first: dict[tuple[int, str], int] = {}
+        for position, request in enumerate(requests):
+            self._first.setdefault((request.claim.caller, request.claim.key), position)
+        self._before: dict[int, StoredClaim] = {}
+        self._rows: list[AcceptedRow] = []
+        self._paid: list[PaidBill] = []
+        self._accepted_at: datetime
+
+    async def at_once(self, conn: Any) -> list[Outcome]:
+        """All of it, commit included, in two round trips.
+
+        Raises NotAsItWas, nothing being written, where that cannot be: another payment came
+        between, a key is not new, or a payment is refused, which only a claimed key may be.
+        """
+        context = self._context
+        if len(self._first) < len(self._requests) or not context.terms.is_known:
+            raise journal_store.NotAsItWas
+        accounts = {request.subscriber_account for request in self._requests}
+        bills = await bill_store.find(conn, list(accounts))
+        await splitting_store.fetch_plans(conn, context.plans, [b.plan for b in bills.values()])
+        # From here to the statement nothing is waited for. Accepted after the bills were read, so
+        # that an account's moments follow its sequence.
+        self._accepted_at = context.clock.now()
+        version = context.terms.version
+        self._split(range(len(self._requests)), bills)
+        if len(self._rows) < len(self._requests):
+            raise journal_store.NotAsItWas
+        await journal_store.commit_at_once(conn, version, self._accepted_at, self._rows, self._paid)
+        return self._told()
+
+    async def write(self, conn: Any) -> None:
+        """Everything of the group but its commit, in a transaction of the caller's."""
+        cut, fresh, bills = await self._begin(conn)
+        # Accepted when its turn came, not when it began to wait for it: so an account's moments
+        # follow its sequence, and what a bill knows `as_of` a moment is a beginning of it.
+        self._accepted_at = self._context.clock.now()
+        plans = self._context.plans
+        await splitting_store.fetch_plans(conn, plans, [bill.plan for bill in bills.values()])
+        # Last, with no wait before the split: a quote may bring other terms to the shelf meanwhile.
+        await splitting_store.fetch_terms(conn, self._context.terms, cut.terms_version)
+        self._split(fresh, bills)
+        refused = [at for at in fresh if isinstance(self._outcomes[at], Exception)]
+        if refused:
+            await journal_store.unclaim(conn, [self._requests[at].claim for at in refused])
+        if self._rows:
+            await journal_store.add_payments(conn, cut, self._accepted_at, self._rows)
+        if self._paid:
+            await bill_store.save_paid(
+                conn,
+                [(one.bill.subscriber_account, one.paid, one.sequence) for one in self._paid],
+            )
+
+    async def outcomes(self, conn: Any) -> list[Outcome]:
+        """The outcome of each request, once the group is committed."""
+        await self._replay(conn)
+        for position, request in enumerate(self._requests):
+            first = self._first[(request.claim.caller, request.claim.key)]
+            if first != position:
+                self._outcomes[position] = self._repeated(request, first)
+        return self._told()
+
+    def _told(self) -> list[Outcome]:
+        return [
+            outcome or InvariantBroken("Expected an outcome for every payment")
+            for outcome in self._outcomes
+        ]
+
+    async def _begin(self, conn: Any) -> tuple[Cut, list[int], dict[str, OpenBill]]:
+        requests = [self._requests[at] for at in self._first.values()]
+        cut, before, bills = await journal_store.begin_group(conn, requests)
+        fresh = []
+        for key, position in self._first.items():
+            stored = before.get(key)
+            if stored is None:
+                fresh.append(position)
+            else:
+                self._before[position] = stored
+        return cut, fresh, bills
+
+    def _split(self, positions: Sequence[int], bills: dict[str, OpenBill]) -> None:
+        """Split what has a bill, hold the rest: outcomes, rows, and what is then paid on bills."""
+        requests = self._requests
+        known = [at for at in positions if requests[at].subscriber_account in bills]
+        started = time.perf_counter()
+        split = GroupSplit(self._context.plans, self._context.terms)
+        for bill in bills.values():
+            split.add_bill(bill)
+        placed = [(at, place) for at in known if (place := self._placed(split, at, bills)) >= 0]
+        split.run()
+        sequences: dict[str, int] = {}
+        for at, place in placed:
+            self._accept(split, at, place, bills[requests[at].subscriber_account], sequences)
+        if known:
+            self._observe.split((time.perf_counter() - started) / len(known), len(known))
+        self._paid = [
+            PaidBill(bills[account], split.paid(account), sequence)
+            for account, sequence in sequences.items()
+        ]
+        if len(known) < len(positions):
+            for at in positions:
+                if requests[at].subscriber_account not in bills:
+                    self._hold(at)
+
+    def _placed(self, split: GroupSplit, at: int, bills: dict[str, OpenBill]) -> int:
+        """The payment's place in the split, -1 where it is refused before."""
+        request = self._requests[at]
+        account = request.subscriber_account
+        try:
+            return split.add_payment(
+                account,
+                self._context.plans.get(bills[account].plan),
+                request.amount,
+                request.is_total,
+                self._context.terms.surcharge(request.method),
+                request.designation,
+            )
+        except Refusal as refusal:
+            self._outcomes[at] = refusal
+            return -1
+
+    def _accept(
+        self, split: GroupSplit, at: int, place: int, bill: OpenBill, sequences: dict[str, int]
+    ) -> None:
+        request = self._requests[at]
+        try:
+            allocation = split.allocation(place)
+        except Refusal as refusal:
+            self._outcomes[at] = refusal
+            return
+        account = request.subscriber_account
+        sequence = sequences[account] = sequences.get(account, bill.sequence) + 1
+        amount, surcharge = allocation.amount, allocation.surcharge
+        self._rows.append(AcceptedRow(request, allocation, amount, surcharge, bill, sequence))
+        names = self._context.plans.get(bill.plan).names
+        self._outcomes[at] = Receipt(
+            self._payment(request, ACCEPTED, amount, surcharge, allocation, names, bill.period),
+            replayed=False,
+        )
+
+    def _hold(self, position: int) -> None:
+        """A payment that goes to suspense: its account has no bill."""
+        request = self._requests[position]
+        try:
+            amount, surcharge = suspense_amount(self._context, request)
+        except SplitError as error:
+            self._outcomes[position] = Refusal(error.code, error.detail)
+            return
+        payment = self._payment(request, SUSPENSE, amount, surcharge)
+        self._outcomes[position] = Receipt(payment, replayed=False)
+        self._rows.append(AcceptedRow(request, None, amount, surcharge, None, 0))
+
+    def _payment(
+        self,
+        request: PaymentRequest,
+        state: str,
+        amount: int,
+        surcharge: int,
+        allocation: GroupAllocation | None = None,
+        names: PlanNames | None = None,
+        period: str | None = None,
+    ) -> Payment:
+        return Payment(
+            request.id,
+            request.claim.caller,
+            state,
+            request.subscriber_account,
+            amount,
+            surcharge,
+            request.method,
+            request.facts,
+            self._accepted_at,
+            request.designation,
+            request.reference,
+            request.paid_at,
+            allocation,
+            names,
+            period,
+        )
+
+    async def _replay(self, conn: Any) -> None:
+        """Answer what was durable before from its row."""
+        wanted = []
+        for position, stored in self._before.items():
+            try:
+                check_same(self._requests[position].claim, stored)
+            except Refusal as refusal:
+                self._outcomes[position] = refusal
+            else:
+                wanted.append(stored.resource)
+        if not wanted:
+            return
+        rows = await journal_store.find_payments(conn, [id_ for id_ in wanted if id_ is not None])
+        first = [row.as_first_answered() for row in rows]
+        found = {
+            payment.id: payment for payment in await shown_payments(self._context, conn, first)
+        }
+        for position, stored in self._before.items():
+            payment = found.get(stored.resource) if stored.resource else None
+            if self._outcomes[position] is None and payment is not None:
+                made_here = payment.id == self._requests[position].id
+                self._outcomes[position] = Receipt(payment, replayed=not made_here)
+
+    def _repeated(self, request: PaymentRequest, first: int) -> Outcome:
+        """The outcome of a key that stands twice in one group."""
+        earlier = self._requests[first]
+        if earlier.claim != request.claim:
+            return Refusal(
+                "idempotency_key_reused", "Expected the same request as the key was first used for"
+            )
+        outcome = self._outcomes[first]
+        if isinstance(outcome, Receipt):
+            return Receipt(outcome.payment, replayed=True)
+        return outcome or InvariantBroken("Expected an outcome for every payment")
+
+
+def suspense_amount(context: Context, request: PaymentRequest) -> tuple[int, int]:
+    """Amount and surcharge of a payment that nothing splits, by the same fee rules."""
+    rule = context.terms.surcharge(request.method)
+    if rule is None:
+        return request.amount, 0
+    if request.is_total:
+        return amount_for_total(request.amount, rule)
+    return request.amount, fee(request.amount, rule)

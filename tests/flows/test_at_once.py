@@ -1,0 +1,221 @@
+"""Small groups that are committed by one statement, and what sends them the long way instead."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from gateway.bills import store as bill_store
+from gateway.domain.bill import Charge
+from gateway.domain.payment import Receipt
+from gateway.domain.refusals import Refusal
+from gateway.flows import accept_payment
+from gateway.flows.find_bill import find as find_bill
+from gateway.flows.find_payments import find
+from gateway.flows.set_terms import set_surcharge
+from gateway.journal import store as journal_store
+from splitcore import FeeRule
+from tests.flows.oracle import check_books, check_splits
+from tests.flows.region import CASH, Region, Worker, as_read, bill, know_terms
+
+AT_ONCE, NOT_AS_IT_WAS, LONG_WAY = "at once", "not as it was", "the long way"
+
+
+@pytest.fixture
+async def worker(region: Region) -> AsyncIterator[Worker]:
+    async with region.working() as made:
+        await know_terms(made)
+        yield made
+
+
+@pytest.fixture
+def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which ways the groups went, in their order."""
+    gone: list[str] = []
+    at_once, begin = journal_store.commit_at_once, journal_store.begin_group
+
+    async def commit_at_once(*args: Any) -> None:
+        try:
+            await at_once(*args)
+        except journal_store.NotAsItWas:
+            gone.append(NOT_AS_IT_WAS)
+            raise
+        gone.append(AT_ONCE)
+
+    async def begin_group(*args: Any) -> Any:
+        gone.append(LONG_WAY)
+        return await begin(*args)
+
+    monkeypatch.setattr(journal_store, "commit_at_once", commit_at_once)
+    monkeypatch.setattr(journal_store, "begin_group", begin_group)
+    return gone
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Awaitable[Any]]], None]:
+    """Something that is done once, after a group has read its bills and before it goes on."""
+
+    def once(act: Callable[[], Awaitable[Any]]) -> None:
+        read = bill_store.find
+
+        async def find_then_act(*args: Any) -> Any:
+            found = await read(*args)
+            monkeypatch.setattr(bill_store, "find", read)
+            await act()
+            return found
+
+        monkeypatch.setattr(bill_store, "find", find_then_act)
+
+    return once
+
+
+async def check_all(region: Region, payments: int) -> None:
+    """Every payment and its key stands once, and all of it adds up."""
+    for table in ("payments", "idempotency_keys"):
+        assert await region.number(f"SELECT count(*) FROM {table}") == payments, table
+    await check_splits(region.conn, region.loaded)
+    await check_books(region.conn)
+
+
+async def test_what_nobody_comes_between_is_committed_at_once(
+    region: Region, worker: Worker, ways: list[str]
+) -> None:
+    await region.load(bill("A"), bill("B"))
+    first = (await worker.intake.accept(region.payment("p", "A", 1_000))).payment
+    group = [("q", "A", 2_000), ("r", "B", 3_000), ("s", "A", 500), ("t", "nowhere", 70)]
+    told = await worker.intake.submit([region.payment(*one) for one in group])
+    receipts = [one for one in await told if isinstance(one, Receipt)]
+    assert ways == [AT_ONCE, AT_ONCE]
+    assert [one.payment.state for one in receipts] == ["accepted"] * 3 + ["suspense"]
+    for payment in (first, *(one.payment for one in receipts)):
+        found = await find(worker.context, region.callers["bank"], payment.id)
+        assert as_read(found) == as_read(payment)
+    sequences = await region.conn.fetch(
+        "SELECT subscriber_account, sequence FROM open_bills ORDER BY subscriber_account"
+    )
+    assert [tuple(row) for row in sequences] == [("A", 3), ("B", 1)]
+    await check_all(region, 5)
+
+
+async def test_a_key_that_is_not_new_is_answered_from_its_row(
+    region: Region, worker: Worker, ways: list[str]
+) -> None:
+    await region.load(bill("A"))
+    request = region.payment("p", "A", 1_000)
+    first = await worker.intake.accept(request)
+    again = await worker.intake.accept(region.payment("p", "A", 1_000))
+    assert ways == [AT_ONCE, NOT_AS_IT_WAS, LONG_WAY]
+    assert (again.payment, again.replayed) == (first.payment, True)
+    with pytest.raises(Refusal, match="idempotency_key_reused"):
+        await worker.intake.accept(region.payment("p", "A", 1_001))
+    await check_all(region, 1)
+
+
+async def test_a_key_twice_in_one_group_goes_the_long_way(
+    region: Region, worker: Worker, ways: list[str]
+) -> None:
+    await region.load(bill("A"))
+    requests = [region.payment("p", "A", 1_000) for _ in range(2)]
+    one, other = [r for r in await (await worker.intake.submit(requests)) if isinstance(r, Receipt)]
+    assert ways == [LONG_WAY]
+    assert (one.payment, one.replayed, other.replayed) == (other.payment, False, True)
+    await check_all(region, 1)
+
+
+async def test_a_payment_that_came_between_is_split_before(
+    region: Region,
+    worker: Worker,
+    ways: list[str],
+    meanwhile: Callable[[Callable[[], Awaitable[Any]]], None],
+) -> None:
+    await region.load(bill("A"))
+    meanwhile(lambda: region.pay("between", "A", 1_000))
+    payment = (await worker.intake.accept(region.payment("p", "A", 60_000))).payment
+    assert ways == [LONG_WAY, NOT_AS_IT_WAS, LONG_WAY], "the other worker does not know terms yet"
+    assert as_read(payment)["charges"] == [40_000, 20_000, 0], "the old debt was paid between"
+    await check_all(region, 2)
+
+
+async def test_a_bill_that_came_between_is_the_one_that_is_paid(
+    region: Region,
+    worker: Worker,
+    ways: list[str],
+    meanwhile: Callable[[Callable[[], Awaitable[Any]]], None],
+) -> None:
+    await region.load(bill("A"))
+    meanwhile(lambda: region.load(bill("A", Charge("waste", "waste", 9_000))))
+    payment = (await worker.intake.accept(region.payment("p", "A", 500))).payment
+    assert ways == [NOT_AS_IT_WAS, LONG_WAY]
+    assert as_read(payment)["charges"] == [500]
+    await check_all(region, 1)
+
+
+async def test_fee_rules_that_came_between_are_those_that_hold(
+    region: Region,
+    worker: Worker,
+    ways: list[str],
+    meanwhile: Callable[[Callable[[], Awaitable[Any]]], None],
+) -> None:
+    await region.load(bill("A"))
+    rule = FeeRule(fixed=70)
+    meanwhile(lambda: set_surcharge(region.worker.context, region.callers["op"], CASH, rule))
+    request = region.payment("p", "A", 500, method=CASH)
+    assert (await worker.intake.accept(request)).payment.surcharge == 70
+    assert ways == [NOT_AS_IT_WAS, LONG_WAY]
+    await check_all(region, 1)
+
+
+async def test_a_refusal_is_never_told_before_its_key_is_looked_at(
+    region: Region, worker: Worker, ways: list[str]
+) -> None:
+    await region.load(bill("A", overpayment="reject"))
+    paid = await worker.intake.accept(region.payment("p", "A", 121_000))
+    again = await worker.intake.accept(region.payment("p", "A", 121_000))
+    assert (again.payment, again.replayed) == (paid.payment, True), "nothing is owed any more"
+    with pytest.raises(Refusal, match="overpayment"):
+        await worker.intake.accept(region.payment("q", "A", 1))
+    await check_all(region, 1)
+
+
+async def test_after_one_that_met_others_groups_go_the_long_way_for_a_while(
+    region: Region, worker: Worker, ways: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accept_payment, "LONG_WAY_GROUPS", 3)
+    await region.load(bill("A"))
+    await worker.intake.accept(region.payment("p", "A", 100))
+    for key in ("p", "q", "r", "s", "t"):
+        await worker.intake.accept(region.payment(key, "A", 100))
+    assert ways == [AT_ONCE, NOT_AS_IT_WAS, *[LONG_WAY] * 4, AT_ONCE]
+    await check_all(region, 5)
+
+
+async def test_a_large_group_goes_the_long_way(
+    region: Region, worker: Worker, ways: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accept_payment, "AT_ONCE_MAX", 2)
+    await region.load(bill("A"))
+    for count in (2, 3):
+        told = await worker.intake.submit(
+            [region.payment(f"{count}-{n}", "A", 100) for n in range(count)]
+        )
+        await told
+    assert ways == [AT_ONCE, LONG_WAY]
+    await check_all(region, 5)
+
+
+async def test_workers_at_once_on_the_same_accounts_lose_and_double_nothing(
+    region: Region, worker: Worker, ways: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accept_payment, "LONG_WAY_GROUPS", 0)
+    await region.load(*(bill(f"A{n}") for n in range(3)))
+    async with region.working(group_size_max=4) as other:
+        await know_terms(other)
+        requests = [region.payment(f"p{n}", f"A{n % 3}", 100 + n) for n in range(300)]
+        receipts = await asyncio.gather(
+            *((worker, other)[n % 2].intake.accept(one) for n, one in enumerate(requests))
+        )
+    assert not any(receipt.replayed for receipt in receipts)
+    assert {AT_ONCE, NOT_AS_IT_WAS, LONG_WAY} <= set(ways)
+    assert await find_bill(region.worker.context, "A0")
+    await check_all(region, 300)
