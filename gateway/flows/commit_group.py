@@ -6,7 +6,7 @@ which looks again whether all is still as it was.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from gateway.journal import store as journal_store
 from gateway.journal.idempotency import StoredClaim, check_same
 from gateway.journal.rows import AcceptedRow, Cut, PaidBill
 from gateway.splitting import store as splitting_store
+from gateway.splitting.plans import Plan
 from gateway.splitting.split import GroupSplit
 from splitcore import GroupAllocation, SplitError, amount_for_total, fee
 
@@ -129,13 +130,24 @@ class CommitGroup:
         known = [at for at in positions if requests[at].subscriber_account in bills]
         started = time.perf_counter()
         split = GroupSplit(self._context.plans, self._context.terms)
-        for bill in bills.values():
-            split.add_bill(bill)
-        placed = [(at, place) for at in known if (place := self._placed(split, at, bills)) >= 0]
+        plans = {account: split.add_bill(bill) for account, bill in bills.items()}
+        placed = [
+            (at, place)
+            for at in known
+            if (place := self._placed(split, requests[at], plans, at)) is not None
+        ]
         split.run()
         sequences: dict[str, int] = {}
         for at, place in placed:
-            self._accept(split, at, place, bills[requests[at].subscriber_account], sequences)
+            account = requests[at].subscriber_account
+            try:
+                allocation = split.allocation(place)
+            except Refusal as refusal:
+                self._outcomes[at] = refusal
+                continue
+            bill = bills[account]
+            sequence = sequences[account] = sequences.get(account, bill.sequence) + 1
+            self._accept(at, allocation, bill, plans[account].names, sequence)
         if known:
             self._observe.split((time.perf_counter() - started) / len(known), len(known))
         self._paid = [
@@ -147,14 +159,15 @@ class CommitGroup:
                 if requests[at].subscriber_account not in bills:
                     self._hold(at)
 
-    def _placed(self, split: GroupSplit, at: int, bills: dict[str, OpenBill]) -> int:
-        """The payment's place in the split, -1 where it is refused before."""
-        request = self._requests[at]
+    def _placed(
+        self, split: GroupSplit, request: PaymentRequest, plans: Mapping[str, Plan], at: int
+    ) -> int | None:
+        """The payment's place in the split, None where it is refused before."""
         account = request.subscriber_account
         try:
             return split.add_payment(
                 account,
-                self._context.plans.get(bills[account].plan),
+                plans[account],
                 request.amount,
                 request.is_total,
                 self._context.terms.surcharge(request.method),
@@ -162,22 +175,19 @@ class CommitGroup:
             )
         except Refusal as refusal:
             self._outcomes[at] = refusal
-            return -1
+            return None
 
     def _accept(
-        self, split: GroupSplit, at: int, place: int, bill: OpenBill, sequences: dict[str, int]
+        self,
+        at: int,
+        allocation: GroupAllocation,
+        bill: OpenBill,
+        names: PlanNames,
+        sequence: int,
     ) -> None:
         request = self._requests[at]
-        try:
-            allocation = split.allocation(place)
-        except Refusal as refusal:
-            self._outcomes[at] = refusal
-            return
-        account = request.subscriber_account
-        sequence = sequences[account] = sequences.get(account, bill.sequence) + 1
         amount, surcharge = allocation.amount, allocation.surcharge
         self._rows.append(AcceptedRow(request, allocation, amount, surcharge, bill, sequence))
-        names = self._context.plans.get(bill.plan).names
         self._outcomes[at] = Receipt(
             self._payment(request, ACCEPTED, amount, surcharge, allocation, names, bill.period),
             replayed=False,

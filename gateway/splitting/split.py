@@ -30,8 +30,8 @@ class GroupSplit:
         self._group = Group()
         self._bills: dict[str, int] = {}
 
-    def add_bill(self, bill: OpenBill) -> None:
-        """Make an open bill known before the payments to it."""
+    def add_bill(self, bill: OpenBill) -> Plan:
+        """Make an open bill known before the payments to it; its plan."""
         plan = self._plans.get(bill.plan)
         self._bills[bill.subscriber_account] = self._group.add_bill(
             plan.split,
@@ -41,6 +41,7 @@ class GroupSplit:
             bill.paid,
             bill.overpayment,
         )
+        return plan
 
     def add_payment(
         self,
