@@ -26,7 +26,7 @@ TRAPS = ["-fno-wrapv", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-err
 kernel = Extension(
     "splitcore._kernel",
     sources=["splitcore/_kernel.pyx"],
-    depends=["splitcore/_arithmetic.h"],
+    depends=["splitcore/_arithmetic.h", "splitcore/_share_few.h"],
     include_dirs=["splitcore"],
     define_macros=[("SPLITCORE_DEBUG", "1")] if DEBUG else [],
     extra_compile_args=[*WARNINGS, *(["-O0", "-g", *TRAPS] if DEBUG else ["-O3"])],

@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #define PPM_WHOLE 1000000
 #define PARTS_BOUND 4352 /* PARTS_MAX of limits.py; the module compares them when it is imported */
 #define FEW_BOUND 16     /* weights up to here are shared without leaving the registers */
-#define LANES 2 /* what one register of the plainest x86-64 or ARM64 holds */
 
 #ifdef SPLITCORE_DEBUG
 #define BUILD_NAME "debug"
@@ -31,13 +33,33 @@
 #endif
 
 __extension__ typedef unsigned __int128 wide_t;
-typedef double reals_t __attribute__((vector_size(8 * LANES)));
-typedef int64_t words_t __attribute__((vector_size(8 * LANES)));
-typedef int32_t halves_t __attribute__((vector_size(8 * LANES)));
 
 typedef struct {
     int64_t ppm, fixed, min, max; /* kopecks, except ppm; no limit is INT64_MAX */
 } fee_rule_t;
+
+/* Sums and bits of a bill's charges, four at a time: most bills are too short for vectors. */
+static inline int64_t sum_of(const int64_t *values, int count) {
+    int64_t even = 0, odd = 0;
+    for (; count >= 4; count -= 4, values += 4) {
+        even += values[0] + values[2];
+        odd += values[1] + values[3];
+    }
+    while (count > 0)
+        even += values[--count];
+    return even + odd;
+}
+
+static inline int64_t bits_of(const int64_t *values, int count) {
+    int64_t even = 0, odd = 0;
+    for (; count >= 4; count -= 4, values += 4) {
+        even |= values[0] | values[2];
+        odd |= values[1] | values[3];
+    }
+    while (count > 0)
+        even |= values[--count];
+    return even | odd;
+}
 
 /* min(max(half-up(x in ppm) + fixed, min), max), for x <= 10^13: all of it fits 64 bits. */
 static inline int64_t fee_of(int64_t x, const fee_rule_t *rule) {
@@ -62,65 +84,38 @@ static inline int64_t amount_for_total_of(int64_t total, const fee_rule_t *rule)
     return lower > by_max ? lower : by_max;
 }
 
-/* --- Up to FEW_BOUND weights, products below 2^52: doubles hold them exactly. */
+/* --- Up to FEW_BOUND weights, products below 2^52: doubles hold them exact. Compiled for the
+ * vectors that every x86-64 and ARM64 has, and once more for twice as wide ones, chosen when the
+ * module is imported. */
 
 static const double TWO52 = 4503599627370496.0;
 #define TWO52_BITS INT64_C(0x4330000000000000)
+#define UNROLLED _Pragma("GCC unroll 16")
+static const double PLACES[FEW_BOUND] __attribute__((aligned(64))) = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+static const int64_t LANE_NUMBERS[FEW_BOUND] __attribute__((aligned(64))) = {
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-/* Between whole numbers and doubles, exact from 0 to 2^52 - 1: once 2^52 is added, such a double's
- * low bits are the number. Macros, as vectors are not returned alike by every compiler. */
-#define TO_REALS(words) ((reals_t)((words) | TWO52_BITS) - TWO52)
-#define TO_WORDS(reals) ((words_t)((reals) + TWO52) ^ TWO52_BITS)
+#define LANES 2
+#define share_few share_few_2
+#define share_rows share_rows_2
+#define TARGET
+#include "_share_few.h"
+#undef LANES
+#undef share_few
+#undef share_rows
+#undef TARGET
 
-/* total * sum < 2^52 and sum * padded count < 2^52. `vectors` is a constant at every call, so that
- * the loops unroll. A quota rounded to the nearest integer is its floor or one above; a negative
- * remainder tells which. Every remainder becomes a key of its own, remainder first and lower index
- * first, and a weight gets one of the `left` kopecks when fewer than `left` keys are above it. */
-static inline __attribute__((always_inline)) void share_few(
-    int64_t total, const int64_t *weights, int count, int64_t sum, int64_t *shares,
-    const int vectors) {
-    const int padded = vectors * LANES;
-    words_t words[FEW_BOUND / LANES];
-    reals_t keys[FEW_BOUND / LANES];
-    double key[FEW_BOUND];
-    const double divisor = (double)sum, inverse = 1.0 / divisor, factor = (double)total;
-    words_t given = {0, 0};
-
-    EXPECT(count <= padded && sum > 0);
-    if (count == padded) { /* of constant size, so that it is not a call */
-        memcpy(words, weights, sizeof(int64_t) * (size_t)padded);
-    } else {
-        memset(words, 0, sizeof(words_t) * (size_t)vectors);
-        memcpy(words, weights, sizeof(int64_t) * (size_t)count);
-    }
-    for (int v = 0; v < vectors; v++) {
-        const reals_t product = TO_REALS(words[v]) * factor;
-        reals_t floors = (product * inverse + TWO52) - TWO52;
-        reals_t remainders = product - floors * divisor;
-        const words_t above = remainders < 0.0;
-        const reals_t one = {1.0, 1.0};
-        const reals_t whole = {divisor, divisor};
-        floors -= (reals_t)(above & (words_t)one);
-        remainders += (reals_t)(above & (words_t)whole);
-        const reals_t place = {v * LANES, v * LANES + 1};
-        keys[v] = remainders * (double)padded + ((double)(padded - 1) - place);
-        words[v] = TO_WORDS(floors);
-        given += words[v];
-    }
-    memcpy(key, keys, sizeof(double) * (size_t)padded);
-    const int64_t left = total - (given[0] + given[1]);
-    EXPECT(left >= 0 && left < count);
-    for (int v = 0; v < vectors; v++) {
-        halves_t rank = {0, 0, 0, 0};
-        for (int j = 0; j < padded; j++)
-            rank -= (halves_t)(key[j] > keys[v]);
-        words[v] -= (words_t)(rank < (int32_t)left);
-    }
-    if (count == padded)
-        memcpy(shares, words, sizeof(int64_t) * (size_t)padded);
-    else
-        memcpy(shares, words, sizeof(int64_t) * (size_t)count);
-}
+#if defined(__x86_64__)
+#define LANES 4
+#define share_few share_few_4
+#define share_rows share_rows_4
+#define TARGET __attribute__((target("avx2,fma")))
+#include "_share_few.h"
+#undef LANES
+#undef share_few
+#undef share_rows
+#undef TARGET
+#endif
 
 /* --- Any number of weights, any products up to 128 bits. */
 
@@ -210,17 +205,50 @@ static void share_wide(
         give_left(left, remainders, count, shares);
 }
 
+static int vector_lanes = 2; /* numbers of 64 bits in the vectors that share_few uses */
+
+/* Take vectors of as many lanes if the machine has them: how many it is then. */
+static inline int choose_lanes(int lanes) {
+    vector_lanes = 2;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (lanes >= 4 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        vector_lanes = 4;
+#endif
+    return vector_lanes;
+}
+
+static inline void share_few(
+    int64_t total, const int64_t *weights, int count, int64_t sum, int64_t *shares) {
+#if defined(__x86_64__)
+    if (vector_lanes == 4) {
+        share_few_4(total, weights, count, sum, shares);
+        return;
+    }
+#endif
+    share_few_2(total, weights, count, sum, shares);
+}
+
+static inline int64_t share_rows(
+    int64_t rows, int count, const int64_t *amounts, const int64_t *dues, int64_t *shares) {
+#if defined(__x86_64__)
+    if (vector_lanes == 4)
+        return share_rows_4(rows, count, amounts, dues, shares);
+#endif
+    return share_rows_2(rows, count, amounts, dues, shares);
+}
+
 /* Largest remainder. sum > 0 is the sum of the weights; weights and shares do not overlap. */
 static inline void share_total(
     int64_t total, const int64_t *weights, int count, int64_t sum, int64_t *shares) {
-    const int small = sum < (INT64_C(1) << 47) && total < (INT64_C(1) << 47) &&
-                      (wide_t)(uint64_t)total * (uint64_t)sum < ((wide_t)1 << 52);
+    uint64_t most;
+    const int small = sum < (INT64_C(1) << 47) &&
+                      !__builtin_mul_overflow((uint64_t)total, (uint64_t)sum, &most) &&
+                      most < (UINT64_C(1) << 52);
     if (total == sum)
         memcpy(shares, weights, sizeof(int64_t) * (size_t)count);
-    else if (small && count <= FEW_BOUND / 2)
-        share_few(total, weights, count, sum, shares, FEW_BOUND / 2 / LANES);
     else if (small && count <= FEW_BOUND)
-        share_few(total, weights, count, sum, shares, FEW_BOUND / LANES);
+        share_few(total, weights, count, sum, shares);
     else
         share_wide(total, weights, count, sum, shares);
 }

@@ -12,11 +12,17 @@ cdef extern from "_arithmetic.h" nogil:
         int64_t max
 
     int PARTS_BOUND
+    int FEW_BOUND
     const char *BUILD_NAME
+    int64_t sum_of(const int64_t *values, int count)
+    int64_t bits_of(const int64_t *values, int count)
     int64_t fee_of(int64_t x, const fee_rule_t *rule)
     int64_t amount_for_total_of(int64_t total, const fee_rule_t *rule)
     void share_total(int64_t total, const int64_t *weights, int count, int64_t sum, int64_t *shares)
+    int64_t share_rows(int64_t rows, int count, const int64_t *amounts, const int64_t *dues,
+                       int64_t *shares)
     void share_ppm(int64_t x, const int32_t *ppm, int count, int64_t *shares)
+    int choose_lanes(int lanes)
     void expect "EXPECT"(bint holds)
 
 

@@ -1,7 +1,8 @@
-# Allocations to Python: named tuples of lists, one integer object wherever one number says it all.
+# Allocations to Python: named tuples of tuples, one object wherever the same numbers stand twice.
 
 cdef type ALLOCATION = Allocation
 cdef type GROUP_ALLOCATION = GroupAllocation
+cdef list NOTHING = [(0,) * count for count in range(65)]
 
 
 cdef object tuple_of(type shape, PyObject **places, Py_ssize_t count):
@@ -14,92 +15,137 @@ cdef object tuple_of(type shape, PyObject **places, Py_ssize_t count):
     return made
 
 
-cdef list list_parts(const shape_t *shape, list charges, const int64_t *parts):
-    """The parts as a list; the only part of a charge is the charge's own number again."""
-    cdef list result = PyList_New(shape.parts)
-    cdef object number
-    cdef int i, at
-    for i in range(shape.charges):
-        for at in range(shape.part_start[i], shape.part_start[i + 1]):
-            if shape.part_start[i + 1] - shape.part_start[i] == 1:
-                number = <object> PyList_GET_ITEM(charges, i)
-            else:
-                number = parts[at]
-            Py_INCREF(number)
-            PyList_SET_ITEM(result, at, <PyObject *> number)
+cdef tuple to_tuple(const int64_t *values, Py_ssize_t count):
+    cdef tuple result = PyTuple_New(count)
+    cdef Py_ssize_t i
+    for i in range(count):
+        PyTuple_SET_ITEM(result, i, new_int(values[i]))
     return result
 
 
-cdef object allocation(const payment_t *payment, list charges, list parts, list commissions):
-    cdef object amount = payment.amount
+cdef tuple tuple_parts(const shape_t *shape, tuple charges, const int64_t *parts):
+    """The parts; the only part of a charge is the charge's own number again."""
+    cdef tuple result
+    cdef PyObject *number
+    cdef int at
+    if shape.single:
+        return charges
+    result = PyTuple_New(shape.parts)
+    for at in range(shape.parts):
+        if shape.part_ppm[at] == PPM:
+            number = PyTuple_GET_ITEM(charges, shape.part_charge[at])
+            Py_INCREF(<object> number)
+        else:
+            number = new_int(parts[at])
+        PyTuple_SET_ITEM(result, at, number)
+    return result
+
+
+cdef tuple tuple_commissions(int count, int64_t commission, const int64_t *commissions):
+    if commission == 0 and count < PyList_GET_SIZE(NOTHING):
+        return <tuple> PyList_GET_ITEM(NOTHING, count)
+    return to_tuple(commissions, count)
+
+
+cdef object allocation(
+    const payment_t *payment, const shape_t *shape, const int64_t *results, object amount
+):
+    """The Allocation of a payment that was split: `results` are its charges, parts, commissions."""
+    cdef const int64_t *parts = results + shape.charges
+    cdef tuple of_charges = to_tuple(results, shape.charges)
+    cdef tuple of_parts = tuple_parts(shape, of_charges, parts)
+    cdef tuple of_commissions = tuple_commissions(
+        shape.recipients, payment.commission, parts + shape.parts)
     cdef object surcharge = payment.surcharge
     cdef PyObject *places[5]
     places[0] = <PyObject *> amount
     places[1] = <PyObject *> surcharge
-    places[2] = <PyObject *> charges
-    places[3] = <PyObject *> parts
-    places[4] = <PyObject *> commissions
+    places[2] = <PyObject *> of_charges
+    places[3] = <PyObject *> of_parts
+    places[4] = <PyObject *> of_commissions
     return tuple_of(ALLOCATION, places, 5)
+
+
+cdef struct gross_t:
+    # What each recipient receives of one payment, and who receives anything, as they appear.
+    int64_t sums[PARTS_MAX]
+    int64_t appeared[PARTS_MAX]
+    int16_t lone[PARTS_MAX]  # of a recipient of one part, the place of that part
+    int receiving
+
+
+cdef void add_gross(const shape_t *shape, const int64_t *parts, gross_t *gross) noexcept nogil:
+    cdef int i, at
+    memset(gross.sums, 0, <size_t> shape.recipients * sizeof(int64_t))
+    gross.receiving = 0
+    for i in range(shape.parts):
+        if parts[i] > 0:
+            at = shape.part_recipient[i]
+            if gross.sums[at] == 0:
+                gross.appeared[gross.receiving] = at
+                gross.receiving += 1
+            gross.sums[at] += parts[i]
+            gross.lone[at] = <int16_t> i
+
+
+cdef tuple tuple_gross(int count, const gross_t *gross, tuple of_parts, const int64_t *parts):
+    cdef tuple result = PyTuple_New(count)
+    cdef PyObject *number
+    cdef int at
+    for at in range(count):
+        if gross.sums[at] > 0 and gross.sums[at] == parts[gross.lone[at]]:
+            number = PyTuple_GET_ITEM(of_parts, gross.lone[at])
+            Py_INCREF(<object> number)
+        else:
+            number = new_int(gross.sums[at])
+        PyTuple_SET_ITEM(result, at, number)
+    return result
+
+
+cdef tuple tuple_net(int count, tuple of_gross, const int64_t *gross, const int64_t *commissions):
+    cdef tuple result = PyTuple_New(count)
+    cdef PyObject *number
+    cdef int at
+    for at in range(count):
+        if commissions[at] == 0:
+            number = PyTuple_GET_ITEM(of_gross, at)
+            Py_INCREF(<object> number)
+        else:
+            number = new_int(gross[at] - commissions[at])
+        PyTuple_SET_ITEM(result, at, number)
+    return result
 
 
 cdef object group_allocation(
     const payment_t *payment, const shape_t *shape, const int64_t *results
 ):
-    """The GroupAllocation of a payment that was split; `results` as split_next wrote them."""
+    """The GroupAllocation of a payment that was split; `results` as above."""
     cdef const int64_t *parts = results + shape.charges
     cdef const int64_t *commissions = parts + shape.parts
-    cdef int64_t gross[PARTS_MAX]
-    cdef int64_t appeared[PARTS_MAX]
-    cdef int16_t lone[PARTS_MAX]  # of a recipient whose gross is one part, the place of that part
-    cdef int i, at, recipients = 0
-    cdef list of_charges = to_list(results, shape.charges)
-    cdef list of_parts = list_parts(shape, of_charges, parts)
-    cdef list of_commissions = to_list(commissions, shape.recipients)
-    cdef list of_gross = PyList_New(shape.recipients)
-    cdef list of_net = of_gross
-    cdef list order
-    cdef object number
+    cdef gross_t gross
+    cdef int count = shape.recipients
+    cdef tuple of_charges = to_tuple(results, shape.charges)
+    cdef tuple of_parts = tuple_parts(shape, of_charges, parts)
+    cdef tuple of_commissions = tuple_commissions(count, payment.commission, commissions)
+    cdef tuple receiving, of_gross, of_net
     cdef object amount = payment.amount
     cdef object surcharge = payment.surcharge
     cdef object commission = payment.commission
     cdef object packed_parts = packed(parts, shape.parts)
     cdef object packed_commissions = None
     cdef PyObject *places[11]
-    memset(gross, 0, <size_t> shape.recipients * sizeof(int64_t))
-    for i in range(shape.parts):
-        if parts[i] > 0:
-            at = shape.part_recipient[i]
-            if gross[at] == 0:
-                appeared[recipients] = at
-                recipients += 1
-            gross[at] += parts[i]
-            lone[at] = <int16_t> i
-    order = to_list(appeared, recipients)
-    for at in range(shape.recipients):
-        if gross[at] > 0 and gross[at] == parts[lone[at]]:
-            number = <object> PyList_GET_ITEM(of_parts, lone[at])
-        else:
-            number = gross[at]
-        Py_INCREF(number)
-        PyList_SET_ITEM(of_gross, at, <PyObject *> number)
+    add_gross(shape, parts, &gross)
+    receiving = to_tuple(gross.appeared, gross.receiving)
+    of_net = of_gross = tuple_gross(count, &gross, of_parts, parts)
     if payment.commission > 0:
-        packed_commissions = packed(commissions, shape.recipients)
-        of_net = PyList_New(shape.recipients)
-        for at in range(shape.recipients):
-            if commissions[at] == 0:
-                number = <object> PyList_GET_ITEM(of_gross, at)
-            else:
-                number = gross[at] - commissions[at]
-            Py_INCREF(number)
-            PyList_SET_ITEM(of_net, at, <PyObject *> number)
-    else:
-        of_net = of_gross[:]
+        packed_commissions = packed(commissions, count)
+        of_net = tuple_net(count, of_gross, gross.sums, commissions)
     places[0] = <PyObject *> amount
     places[1] = <PyObject *> surcharge
     places[2] = <PyObject *> commission
     places[3] = <PyObject *> of_charges
     places[4] = <PyObject *> of_parts
-    places[5] = <PyObject *> order
+    places[5] = <PyObject *> receiving
     places[6] = <PyObject *> of_gross
     places[7] = <PyObject *> of_commissions
     places[8] = <PyObject *> of_net

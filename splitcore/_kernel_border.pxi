@@ -21,6 +21,13 @@ cdef int64_t NARROW_END = <int64_t> 1 << 31
 cdef int64_t GROUP_VALUES_MAX = 1 << 24
 
 BUILD = BUILD_NAME.decode("ascii")
+LANES = choose_lanes(4)
+
+
+def _choose_lanes(int lanes):
+    """Take vectors of 2 or 4 lanes, if the machine has them: how many it is. For tests."""
+    return choose_lanes(lanes)
+
 
 cdef tuple CODES = errors.CODES
 cdef object describe = errors.found
@@ -79,11 +86,8 @@ cdef inline int64_t whole(object value, str where) except? -1:
 
 cdef inline bint all_within(const int64_t *values, int count, int64_t high) noexcept nogil:
     """Whether all are from 0 to `high`; most sets are told by their bits or-ed together."""
-    cdef int64_t every = 0
     cdef int i
-    for i in range(count):
-        every |= values[i]
-    if 0 <= every <= high:
+    if 0 <= bits_of(values, count) <= high:
         return True
     for i in range(count):
         if not within(values[i], 0, high):
@@ -143,15 +147,16 @@ cdef int priced(
     return ACCEPTED
 
 
+cdef inline PyObject *new_int(int64_t value) except NULL:
+    """A new reference, for a place of a list or tuple that takes it over."""
+    return PyLong_FromLongLong(value)
+
+
 cdef list to_list(const int64_t *values, Py_ssize_t count):
     cdef list result = PyList_New(count)
-    cdef PyObject *number
     cdef Py_ssize_t i
     for i in range(count):
-        number = PyLong_FromLongLong(values[i])
-        if number == NULL:
-            raise MemoryError()
-        PyList_SET_ITEM(result, i, number)  # takes the reference over
+        PyList_SET_ITEM(result, i, new_int(values[i]))
     return result
 
 

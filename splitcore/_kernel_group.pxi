@@ -286,5 +286,5 @@ cdef int read_vectors(int n, object due, object weight, object paid, int64_t *at
         every |= read_packed(<const uint8_t *> PyBytes_AS_STRING(weight), n, at + n)
     if every < 0:
         raise refusal(MALFORMED, "Expected values from 0, was a negative one")
-    check_vectors(n, at)
+    check_vectors(n, at, NULL if weight is None else at + n, at + 2 * n)
     return 0

@@ -36,13 +36,15 @@ cdef int64_t *scratch_owed(
     return owed
 
 
-cdef int check_vectors(int n, const int64_t *at) except -1:
-    """Due, weight and paid in 3 * n places against their limits."""
-    if not all_within(at, n, AMOUNT_MAX):
+cdef int check_vectors(
+    int n, const int64_t *due, const int64_t *weight, const int64_t *paid
+) except -1:
+    """Each vector against its limits; NULL is a weight that is the due, or nothing paid."""
+    if not all_within(due, n, AMOUNT_MAX):
         raise refusal(DUE_OUT_OF_RANGE, "Expected every due within its limits, was not")
-    if not all_within(at + 2 * n, n, PAID_MAX):
+    if paid != NULL and not all_within(paid, n, PAID_MAX):
         raise refusal(DUE_OUT_OF_RANGE, "Expected every amount paid within its limits, was not")
-    if not all_within(at + n, n, AMOUNT_MAX):
+    if weight != NULL and not all_within(weight, n, AMOUNT_MAX):
         raise refusal(WEIGHT_OUT_OF_RANGE, "Expected every weight within its limits, was not")
     return 0
 
@@ -64,26 +66,27 @@ def split_payment(Plan plan not None, Fees fees not None, object amount, object 
     """Split one payment over one bill given as lists of kopecks; see the reference."""
     cdef int64_t numbers[3 * CHARGES_MAX]
     cdef int64_t results[CHARGES_MAX + 2 * PARTS_MAX]
-    cdef int64_t owed[CHARGES_MAX]
+    cdef int64_t scratch[CHARGES_MAX]
     cdef named_t named[CHARGES_MAX]
     cdef payment_t payment
     cdef const shape_t *shape = &plan.shape
     cdef int n = shape.charges
     cdef int code, named_count = 0
     cdef int64_t policy
-    cdef int64_t *parts = results + n
-    cdef list charges
+    cdef const int64_t *owed = numbers
+    cdef const int64_t *weighed = numbers
+    cdef int64_t *weights = NULL
+    cdef int64_t *before = NULL
     if fees.fees.count != shape.recipients:
         raise refusal(MALFORMED, f"Expected {shape.recipients} rules, was {fees.fees.count}")
     read_list(due, n, numbers)
-    if weight is None:
-        memcpy(numbers + n, numbers, <size_t> n * sizeof(int64_t))
-    else:
-        read_list(weight, n, numbers + n)
-    if paid is None:
-        memset(numbers + 2 * n, 0, <size_t> n * sizeof(int64_t))
-    else:
-        read_list(paid, n, numbers + 2 * n)
+    if weight is not None:
+        weights = numbers + n
+        weighed = weights
+        read_list(weight, n, weights)
+    if paid is not None:
+        before = numbers + 2 * n
+        read_list(paid, n, before)
     policy = whole(overpayment, "the overpayment")
     if not within(policy, -2, n - 1):
         raise outside(MALFORMED, "the overpayment", overpayment)
@@ -100,16 +103,15 @@ def split_payment(Plan plan not None, Fees fees not None, object amount, object 
                   &payment.surcharge)
     if code == AMOUNT_OUT_OF_RANGE:
         raise outside(code, "the amount", amount)
-    check_vectors(n, numbers)
+    check_vectors(n, numbers, weights, before)
     if code == ACCEPTED:
-        scratch_owed(numbers, numbers + 2 * n, n, owed)
-        code = split_charges(shape, payment.amount, owed, numbers + n, <int> policy, named,
+        if before != NULL:
+            owed = scratch_owed(numbers, before, n, scratch)
+        code = split_charges(shape, payment.amount, owed, weighed, <int> policy, named,
                              named_count, results)
     if code == ACCEPTED:
-        code = split_shares(shape, &fees.fees, results, parts, parts + shape.parts,
+        code = split_shares(shape, &fees.fees, results, results + n, results + n + shape.parts,
                             &payment.commission)
     if code != ACCEPTED:
         raise refusal(code, "Expected a payment that can be split, was none")
-    charges = to_list(results, n)
-    return allocation(&payment, charges, list_parts(shape, charges, parts),
-                      to_list(parts + shape.parts, shape.recipients))
+    return allocation(&payment, shape, results, payment.amount if is_total else amount)

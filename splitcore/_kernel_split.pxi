@@ -1,14 +1,6 @@
 # One payment over one bill, in C: designation, tiers, overpayment, second level, commissions.
 # Numbers were checked before; what can still be refused here is in the split itself.
 
-cdef inline int64_t sum_of(const int64_t *values, int count) noexcept nogil:
-    cdef int64_t total = 0
-    cdef int i
-    for i in range(count):
-        total += values[i]
-    return total
-
-
 cdef int64_t fill_some(
     int64_t left, const int64_t *owed, const int16_t *members, int count, int64_t *received
 ) noexcept nogil:
@@ -56,7 +48,8 @@ cdef int64_t fill_tiers(
             return 0
         share_total(left, owed + at, count, tier_sum, received + at)
         at += count
-        memset(received + at, 0, <size_t> (shape.charges - at) * sizeof(int64_t))
+        if at < shape.charges:
+            memset(received + at, 0, <size_t> (shape.charges - at) * sizeof(int64_t))
         return 0
     return left
 
@@ -159,17 +152,27 @@ def split_flat(Plan plan not None, const int64_t[::1] amounts, const int64_t[::1
                int64_t[::1] charges, uint8_t[::1] codes):
     """Many payments over bills of one plan, in flat buffers; see the reference."""
     cdef const shape_t *shape = &plan.shape
-    cdef Py_ssize_t k, count = amounts.shape[0]
+    cdef Py_ssize_t k = 0
+    cdef Py_ssize_t count = amounts.shape[0]
     cdef Py_ssize_t n = shape.charges
+    cdef bint plain = shape.tiers == 1 and n <= FEW_BOUND
     cdef int refused = 0
     if dues.shape[0] != count * n or charges.shape[0] != count * n or codes.shape[0] != count:
         raise ValueError(f"Expected buffers of {count} payments and {n} charges, was other lengths")
     if count == 0:
         return 0
     with nogil:
-        for k in range(count):
+        memset(&codes[0], ACCEPTED, <size_t> count)
+        while True:
+            if plain:
+                k += share_rows(count - k, <int> n, &amounts[k], &dues[k * n], &charges[k * n])
+            if k == count:
+                break
             codes[k] = split_row(shape, amounts[k], &dues[k * n], &charges[k * n])
             refused += codes[k] != ACCEPTED
+            k += 1
+            if k == count:
+                break
     return refused
 
 

@@ -87,7 +87,8 @@ def allocate(
         designated = [sum(pair) for pair in zip(designated, received, strict=True)]
     charges = split_charges(amount, owed, plan.tiers, weights, overpayment, designated)
     parts = plan.split_parts(charges)
-    return Allocation(amount, surcharge, charges, parts, fees.commissions(plan, parts))
+    commissions = tuple(fees.commissions(plan, parts))
+    return Allocation(amount, surcharge, tuple(charges), tuple(parts), commissions)
 
 
 def check_bill(plan: Plan, fees: Fees, overpayment: object, counts: Sequence[int]) -> int:
@@ -281,19 +282,19 @@ class Group:
             amount=result.amount,
             surcharge=result.surcharge,
             commission=sum(result.commissions),
-            charges=list(result.charges),
-            parts=list(result.parts),
-            recipients=list(dict.fromkeys(receiving)),
-            gross=gross,
-            commissions=list(result.commissions),
-            net=[before - fee for before, fee in zip(gross, result.commissions, strict=True)],
+            charges=result.charges,
+            parts=result.parts,
+            recipients=tuple(dict.fromkeys(receiving)),
+            gross=tuple(gross),
+            commissions=result.commissions,
+            net=tuple(x - fee for x, fee in zip(gross, result.commissions, strict=True)),
             packed_parts=pack(result.parts),
             packed_commissions=pack(result.commissions) if any(result.commissions) else None,
         )
 
     def _result(self, i: int) -> Allocation:
         result = self._split_result(i)
-        return Allocation(0, 0, [], [], []) if isinstance(result, str) else result
+        return Allocation(0, 0, (), (), ()) if isinstance(result, str) else result
 
     def amount(self, i: int) -> int:
         return self._result(i).amount

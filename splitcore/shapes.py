@@ -21,9 +21,9 @@ class Allocation(NamedTuple):
 
     amount: int
     surcharge: int
-    charges: list[int]
-    parts: list[int]
-    commissions: list[int]
+    charges: tuple[int, ...]
+    parts: tuple[int, ...]
+    commissions: tuple[int, ...]
 
 
 class GroupAllocation(NamedTuple):
@@ -38,11 +38,11 @@ class GroupAllocation(NamedTuple):
     amount: int
     surcharge: int
     commission: int
-    charges: list[int]
-    parts: list[int]
-    recipients: list[int]
-    gross: list[int]
-    commissions: list[int]
-    net: list[int]
+    charges: tuple[int, ...]
+    parts: tuple[int, ...]
+    recipients: tuple[int, ...]
+    gross: tuple[int, ...]
+    commissions: tuple[int, ...]
+    net: tuple[int, ...]
     packed_parts: bytes
     packed_commissions: bytes | None

@@ -131,9 +131,9 @@ class Replay:
         )
         parts = unpack(event["shares"])
         withheld = unpack(event["commissions"]) if event["commissions"] else None
-        if parts != again.parts:
+        if tuple(parts) != again.parts:
             yield "split_wrong", row, "its shares are not what the rules give"
-        if (withheld or [0] * len(again.commissions)) != again.commissions:
+        if tuple(withheld or [0] * len(again.commissions)) != again.commissions:
             yield "commission_wrong", row, "its commissions are not what the rules give"
         before = unpack(self._paid)
         self._paid = pack([a + b for a, b in zip(before, again.charges, strict=True)])

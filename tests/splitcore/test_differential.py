@@ -3,6 +3,8 @@
 Each property counts what it compared and fails if that was less than it promises.
 """
 
+import array
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from splitcore import (
     AMOUNT_MAX,
     CHARGES_MAX,
     PARTS_MAX,
+    PPM,
     FeeRule,
     SplitError,
     reference,
@@ -108,6 +111,80 @@ def test_largest_remainder(total: int, weights: list[int], repeated: int) -> Non
         left = min(AMOUNT_MAX, max(1, (total - sum(back)) // 2))
         law = outcome(reference.refund, ours, back, left)
         assert outcome(kernel.refund, ours, back, left) == law
+
+
+@pytest.fixture(params=[2, 4], ids=lambda lanes: f"{lanes} lanes")
+def lanes(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Each width of vectors that this machine has, in turn; the widest again after."""
+    taken = kernel._choose_lanes(request.param)  # type: ignore[attr-defined]
+    yield taken
+    kernel._choose_lanes(kernel.LANES)  # type: ignore[attr-defined]
+
+
+def test_a_few_weights_in_vectors_of_each_width(lanes: int) -> None:
+    assert lanes in (2, kernel.LANES)
+
+    @settings(QUIET, max_examples=max(20, CASES // 200))
+    @given(
+        st.one_of(
+            st.lists(kopecks(high=2**43), min_size=1, max_size=17),
+            st.lists(st.integers(0, 400_000), min_size=1, max_size=17),
+            st.lists(st.integers(0, 3), min_size=1, max_size=17),
+        ),
+        kopecks(),
+        st.integers(0, 1000),
+    )
+    def compare(weights: list[int], drawn: int, permille: int) -> None:
+        # Products that vectors take are below 2^52, which totals drawn alone seldom are.
+        most = 2**52 // max(1, sum(weights))
+        for total in (drawn, sum(weights) * permille // 1000, min(drawn, most), most - 1, most):
+            ours = outcome(kernel.largest_remainder, total, weights)
+            assert ours == outcome(reference.largest_remainder, total, weights)
+
+    compare()
+
+
+def test_remainders_one_apart_on_both_sides_of_what_doubles_hold(lanes: int) -> None:
+    # Of 2w over w + 1 and w the remainders are w and w + 1: the second gets the odd kopeck.
+    plan = kernel.Plan([0, 0], [0, 1], [[(0, PPM)]] * 2)
+    for w in (2**k + near for k in range(2, 43) for near in (-1, 0, 1)):
+        assert kernel.largest_remainder(2 * w, [w + 1, w]) == [w, w]
+        charges = array.array("q", [0, 0])
+        amounts, dues = array.array("q", [2 * w]), array.array("q", [w + 1, w])
+        assert kernel.split_flat(plan, amounts, dues, charges, bytearray(1)) == 0
+        assert charges.tolist() == [w, w]
+
+
+# Ties; everyday sums; products on both sides of 2^52; the limits; what is no due at all.
+DUES = (
+    st.integers(0, 3),
+    st.integers(0, 400_000),
+    st.integers(2**22, 2**27),
+    kopecks(),
+    st.sampled_from([1, AMOUNT_MAX, AMOUNT_MAX + 1]),
+    st.sampled_from([1, -(2**63), -1, 2**63 - 1]),
+)
+
+
+def test_flat_buffers_in_vectors_of_each_width(lanes: int) -> None:
+    @settings(QUIET, max_examples=max(60, CASES // 200))
+    @given(st.integers(1, 17), st.sampled_from([1, 1, 1, 2, 3]), st.sampled_from(DUES), st.data())
+    def compare(n: int, tiers: int, due: st.SearchStrategy[int], data: st.DataObject) -> None:
+        shape = ([i % tiers for i in range(n)], list(range(n)), [[(0, PPM)]] * n)
+        dues = data.draw(st.lists(st.lists(due, min_size=n, max_size=n), min_size=1, max_size=9))
+        share = data.draw(st.integers(0, 1100))
+        near = data.draw(st.integers(-2, 2))
+        wanted = [near if share < 200 else sum(row) * share // 1000 + near for row in dues]
+        amounts = array.array("q", (max(-1, min(amount, 2**63 - 1)) for amount in wanted))
+        flat = array.array("q", (kopecks for row in dues for kopecks in row))
+        given_back = []
+        for module, of in ((kernel, kernel.Plan), (reference_groups, reference_plans.Plan)):
+            charges, codes = array.array("q", [7] * len(flat)), bytearray(b"\x07" * len(dues))
+            refused = module.split_flat(of(*shape), amounts, flat, charges, codes)
+            given_back.append((refused, charges, codes))
+        assert given_back[0] == given_back[1]
+
+    compare()
 
 
 @settings(QUIET, max_examples=max(20, CASES // 100))
