@@ -29,9 +29,9 @@ RECIPIENTS = 10
 class Cases:
     """Payments of a part of their bills: dues of 10 to 4,010 roubles, 10 to 95 % of them paid."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, payments: int = PAYMENTS) -> None:
         dice = random.Random(seed)
-        self.dues = array("q", (dice.randint(1_000, 401_000) for _ in range(CHARGES * PAYMENTS)))
+        self.dues = array("q", (dice.randint(1_000, 401_000) for _ in range(CHARGES * payments)))
         rows = [self.dues[at : at + CHARGES] for at in range(0, len(self.dues), CHARGES)]
         self.rows = [row.tolist() for row in rows]
         self.amounts = array("q", (sum(row) * dice.randint(10, 95) // 100 for row in self.rows))
