@@ -91,7 +91,8 @@ static inline int64_t amount_for_total_of(int64_t total, const fee_rule_t *rule)
 static const double TWO52 = 4503599627370496.0;
 #define TWO52_BITS INT64_C(0x4330000000000000)
 #define UNROLLED _Pragma("GCC unroll 16")
-static const double PLACES[FEW_BOUND] __attribute__((aligned(64))) = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+static const double PLACES[FEW_BOUND] __attribute__((aligned(64))) = {
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 static const int64_t LANE_NUMBERS[FEW_BOUND] __attribute__((aligned(64))) = {
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
