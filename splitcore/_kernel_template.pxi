@@ -59,10 +59,10 @@ cdef class Template:
         cdef object column
         for i in range(count):
             column = <object> PyTuple_GET_ITEM(columns, i)
-            if not PyList_CheckExact(column) or PyList_GET_SIZE(column) * count != self.places:
-                raise refusal(MALFORMED, "Expected lists that fill a template, was other")
+            if not PyTuple_CheckExact(column) or PyTuple_GET_SIZE(column) * count != self.places:
+                raise refusal(MALFORMED, "Expected tuples that fill a template, was other")
         if count == 0 and self.places != 0:
-            raise refusal(MALFORMED, "Expected lists that fill a template, was none")
+            raise refusal(MALFORMED, "Expected tuples that fill a template, was none")
         rows = self.places // count if count else 0
         begin = <uint8_t *> PyMem_Malloc(
             <size_t> (PyBytes_GET_SIZE(self.text) + self.places * DIGITS_MAX + 1))
@@ -72,7 +72,7 @@ cdef class Template:
             out = begin
             for i in range(rows):
                 for column in columns:
-                    number = whole(<object> PyList_GET_ITEM(column, i), "a number of a text")
+                    number = whole(<object> PyTuple_GET_ITEM(column, i), "a number of a text")
                     if not within(number, 0, INT64_MAX - 1):
                         raise outside(MALFORMED, "a number of a text", number)
                     memcpy(out, text + start, <size_t> (self.ends[place] - start))

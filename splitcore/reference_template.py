@@ -18,20 +18,20 @@ class Template:
             raise SplitError("malformed", "Expected pieces of bytes, at least one")
         self._pieces = told
 
-    def filled(self, *columns: list[int]) -> bytes:
+    def filled(self, *columns: tuple[int, ...]) -> bytes:
         """The text with the rows of these columns in its places, one after another, in decimal.
 
-        >>> Template([b"[", b" of ", b", ", b" of ", b"]"]).filled([1, 2], [30, 40])
+        >>> Template([b"[", b" of ", b", ", b" of ", b"]"]).filled((1, 2), (30, 40))
         b'[1 of 30, 2 of 40]'
 
-        Columns are lists of one length, of integers in 0..2^63-2, that fill every place; SplitError
-        malformed for others.
+        Columns are tuples of one length, of integers in 0..2^63-2, that fill every place;
+        SplitError malformed for others.
         """
         places = len(self._pieces) - 1
         if not all(
-            type(column) is list and len(column) * len(columns) == places for column in columns
+            type(column) is tuple and len(column) * len(columns) == places for column in columns
         ) or (places and not columns):
-            raise SplitError("malformed", "Expected lists that fill a template, was other")
+            raise SplitError("malformed", "Expected tuples that fill a template, was other")
         text = [self._pieces[0]]
         rest = iter(self._pieces[1:])
         for row in zip(*columns, strict=True):

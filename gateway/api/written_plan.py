@@ -38,14 +38,14 @@ class WrittenPlan:
         self._recipients = [Template(pieces) for pieces in recipients]
         self._whole_shares = _listed(shares)
         self._whole_recipients = _listed(recipients)
-        self._all_recipients = list(range(len(recipients)))
+        self._all_recipients = tuple(range(len(recipients)))
 
-    def shares(self, parts: list[int]) -> bytes:
+    def shares(self, parts: tuple[int, ...]) -> bytes:
         """A list of what each recipient receives from each charge, parts of nothing left out."""
         if 0 not in parts:
             return self._whole_shares.filled(parts)
         each = zip(self._shares, parts, strict=True)
-        return b"[%b]" % b",".join([share.filled([amount]) for share, amount in each if amount])
+        return b"[%b]" % b",".join([share.filled((amount,)) for share, amount in each if amount])
 
     def recipients(self, allocation: GroupAllocation) -> bytes:
         """A list of what each recipient receives, in order of first appearance."""
@@ -54,7 +54,7 @@ class WrittenPlan:
             return self._whole_recipients.filled(*columns)
         return b"[%b]" % b",".join(
             [
-                self._recipients[at].filled(*([column[at]] for column in columns))
+                self._recipients[at].filled(*((column[at],) for column in columns))
                 for at in allocation.recipients
             ]
         )

@@ -23,21 +23,20 @@ def plan_of(dice: random.Random) -> PlanNames:
 
 
 def allocation_of(dice: random.Random, names: PlanNames, zeros: float) -> GroupAllocation:
-    parts = [
+    parts = tuple(
         0 if dice.random() < zeros else dice.choice((1, 99, 10**13, dice.randint(1, 10**6)))
         for _ in names.parts
-    ]
+    )
     gross = [0] * len(names.recipients)
     order: list[int] = []
     for (_, _, _, at), amount in zip(names.parts, parts, strict=True):
         gross[at] += amount
         if amount and at not in order:
             order.append(at)
-    fees = [dice.randint(0, amount) if dice.random() < 0.5 else 0 for amount in gross]
-    net = [amount - fee for amount, fee in zip(gross, fees, strict=True)]
-    return GroupAllocation(
-        sum(parts), 0, sum(fees), [], parts, order, gross, fees, net, pack(parts), None
-    )
+    fees = tuple(dice.randint(0, amount) if dice.random() < 0.5 else 0 for amount in gross)
+    net = tuple(amount - fee for amount, fee in zip(gross, fees, strict=True))
+    told = parts, tuple(order), tuple(gross), fees, net
+    return GroupAllocation(sum(parts), 0, sum(fees), (), *told, pack(parts), None)
 
 
 @pytest.mark.parametrize("zeros", [0.0, 0.3, 1.0])
