@@ -60,7 +60,8 @@ class Goal(msgspec.Struct, frozen=True):
 class Row(msgspec.Struct, frozen=True):
     """One line of the table. `ratio` is measured to against, the median over runs side by side.
 
-    `foreign_cores` is how much of the machine others used meanwhile.
+    `foreign_cores` is how much of the machine others used meanwhile. `points` are what a plot is
+    drawn of, each a measurement of its own with named values.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Row(msgspec.Struct, frozen=True):
     aim: Goal | None = None
     note: str = ""
     foreign_cores: float = 0.0
+    points: list[dict[str, float]] = []
 
     @property
     def ratio(self) -> float | None:
@@ -88,6 +90,7 @@ class Result(msgspec.Struct, frozen=True):
     settings: dict[str, Any]
     seconds: float
     rows: list[Row]
+    part_seconds: dict[str, float] = {}
 
     def as_json(self) -> bytes:
         """The result with each row's median and ratio beside what they were made of."""
@@ -143,7 +146,12 @@ def printed(result: Result, console: Console) -> None:
         console.print(Text(f"{title}: {told}"), soft_wrap=True)
     console.print(table(result.rows))
     console.print(Text(LEGEND), soft_wrap=True)
-    console.print(Text(f"{result.seconds:.0f} s in all"))
+    console.print(Text(_told_seconds(result)))
+
+
+def _told_seconds(result: Result) -> str:
+    parts = ", ".join(f"{name} {seconds:.0f}" for name, seconds in result.part_seconds.items())
+    return f"{result.seconds:.0f} s" + (f" ({parts})" if parts else "")
 
 
 def page(result: Result) -> str:
@@ -168,7 +176,7 @@ def page(result: Result) -> str:
     for title, members in (("Machine", result.machine), ("Settings", result.settings)):
         told_of = ", ".join(f"{name} {value}" for name, value in members.items())
         lines += [f"{title}: {told_of}.", ""]
-    lines.append(f"The whole run took {result.seconds:.0f} s.")
+    lines.append(f"The whole run took {_told_seconds(result)}.")
     return "\n".join(lines) + "\n"
 
 

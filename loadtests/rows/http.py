@@ -8,6 +8,7 @@ from loadtests.gateway_process import Gateway
 from loadtests.measure import Turns
 from loadtests.peers import Peers, payment_rows
 from loadtests.report import Figure, Goal, Row
+from loadtests.stage import Stage
 
 CONNECTIONS = 64
 WARM_SECONDS = 1.0
@@ -16,6 +17,18 @@ PER_SECOND_MAX = 15_000
 # A constant is answered faster.
 ROUNDS = 10
 TAKEN = '"id":"pay_'
+SECONDS = 5.0
+ALONE = 1_000
+
+
+def part(stage: Stage) -> list[Row]:
+    """Throughput and percentiles of many connections."""
+    return rows(stage.stocked(), stage.runs, stage.workers, SECONDS)
+
+
+def alone_part(stage: Stage) -> list[Row]:
+    """One connection, one payment at a time."""
+    return [latency_row(stage.stocked(), stage.peers, stage.runs, ALONE)]
 
 
 class HttpLoad:
