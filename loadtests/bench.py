@@ -16,7 +16,7 @@ from loadtests import machine
 from loadtests.gateway_process import settings_given
 from loadtests.parts import PARTS
 from loadtests.report import Result, Row, printed
-from loadtests.rows.http import CONNECTIONS
+from loadtests.scenario import CONNECTIONS
 from loadtests.stage import Stage
 
 RUNS = 5

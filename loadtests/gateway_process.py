@@ -8,12 +8,13 @@ import http.client
 import itertools
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,18 +74,28 @@ class Gateway:
 
     def load_bills(self, content: bytes, count: int) -> None:
         """Load bills of further accounts, a JSON object a line."""
+        self.load_bills_apart(content, count)
+        self.accounts += count
+
+    def load_bills_apart(self, content: bytes, count: int) -> None:
+        """Load bills of accounts that are not among the `accounts` which everybody pays for."""
         loaded = self.send("POST", "/v1/bills", content)
         if loaded["accepted"] != count:
             raise RuntimeError(f"Expected {count} bills accepted, was {loaded}")
-        self.accounts += count
 
 
 @contextlib.contextmanager
-def running_gateway(workers: int, folder: Path | None = None) -> Iterator[Gateway]:
-    """A gateway on a fresh directory below `folder`, by default the system's temporary one."""
+def running_gateway(
+    workers: int, folder: Path | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[Gateway]:
+    """A gateway on a fresh directory below `folder`, by default the system's temporary one.
+
+    `settings` are further KOPECK_ variables.
+    """
+    _allow_many_connections()
     data = Path(tempfile.mkdtemp(prefix="kopeck-load-", dir=folder))
     try:
-        with _served(workers, data) as port:
+        with _served(workers, data, settings or {}) as port:
             url = embedded.running(data)
             if url is None:
                 raise RuntimeError("Expected the gateway's PostgreSQL to run, it did not")
@@ -96,13 +107,20 @@ def running_gateway(workers: int, folder: Path | None = None) -> Iterator[Gatewa
         shutil.rmtree(data, ignore_errors=True)
 
 
+def _allow_many_connections() -> None:
+    """As many open files as the system lets us have, for us and whom we start."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 @contextlib.contextmanager
-def _served(workers: int, data: Path) -> Iterator[int]:
+def _served(workers: int, data: Path, settings: Mapping[str, str]) -> Iterator[int]:
     # The kernel stops the gateway should we be killed.
     words = ["setpriv", "--pdeathsig", "TERM", "--", *KOPECK, "serve", "--port", "0"]
     process = subprocess.Popen(
         [*words, "--workers", str(workers), "--data", str(data)],
         cwd=ROOT,
+        env={**os.environ, **settings},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -1,6 +1,6 @@
 """Every part of the table by its name, in the order they are taken. A new part is one line here."""
 
-from loadtests.rows import http, splitting, stored
+from loadtests.rows import hot_spots, http, latency, overload, splitting, stored
 from loadtests.stage import Part
 
 PARTS: dict[str, Part] = {
@@ -8,5 +8,8 @@ PARTS: dict[str, Part] = {
     "bills": stored.bills_part,
     "http": http.part,
     "alone": http.alone_part,
+    "latency": latency.part,
+    "hot_spots": hot_spots.part,
+    "overload": overload.part,
     "bulk": stored.bulk_part,
 }

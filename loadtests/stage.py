@@ -14,6 +14,8 @@ from loadtests import households
 from loadtests.gateway_process import Gateway, running_gateway
 from loadtests.peers import Peers, peers
 from loadtests.report import Row
+from loadtests.scenario import Staged
+from loadtests.scenarios.many_payers_many_recipients import MANY_PAYERS_MANY_RECIPIENTS
 
 WORKERS = 2
 # Payers of one run follow each other without repeating: as many as a run has payments.
@@ -40,6 +42,11 @@ class Stage:
     def gateway(self) -> Gateway:
         """A gateway on a fresh directory, with recipients and no bills but what parts loaded."""
         return self._stack.enter_context(running_gateway(self.workers, self.folder))
+
+    @cached_property
+    def ordinary(self) -> Staged:
+        """The scenario that others are held against, on accounts of its own."""
+        return Staged(self.gateway, MANY_PAYERS_MANY_RECIPIENTS)
 
     @cached_property
     def peers(self) -> Peers:
