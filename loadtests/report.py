@@ -1,10 +1,10 @@
 """What a bench found: rows of a measured figure beside another, as a table, JSON or a page.
 
-`python -m loadtests.report result.json` prints the page of a result that a bench wrote.
+`python -m loadtests.report result.json docs` writes the page of a result that a bench wrote.
 """
 
+import argparse
 import statistics
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from loadtests.plots import PLOTS
 
 Better = Literal["higher", "lower"]
 
@@ -173,6 +175,11 @@ def page(result: Result) -> str:
         told = (what, measured, compared, ratio, must, aim, others)
         lines.append(f"| {' | '.join(told)} |")
     lines += ["", *LEGEND.splitlines(), ""]
+    for row in result.rows:
+        if row.points and row.name in PLOTS:
+            name, title, _ = PLOTS[row.name]
+            lines += [f"## {title}", "", f"![{title}]({name})", ""]
+    lines += ["## Machine and settings", ""]
     for title, members in (("Machine", result.machine), ("Settings", result.settings)):
         told_of = ", ".join(f"{name} {value}" for name, value in members.items())
         lines += [f"{title}: {told_of}.", ""]
@@ -180,5 +187,26 @@ def page(result: Result) -> str:
     return "\n".join(lines) + "\n"
 
 
+def drawn(result: Result) -> dict[str, str]:
+    """The plots of what has points, by the file's name."""
+    return {
+        PLOTS[row.name][0]: PLOTS[row.name][2](row.points)
+        for row in result.rows
+        if row.points and row.name in PLOTS
+    }
+
+
+def main() -> None:
+    """Write benchmarks.md and its plots into a folder."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.report", description=__doc__)
+    parser.add_argument("result", type=Path, help="the JSON that a bench wrote")
+    parser.add_argument("folder", type=Path, help="where the page and its plots go")
+    asked = parser.parse_args()
+    result = msgspec.json.decode(asked.result.read_bytes(), type=Result)
+    for name, plot in drawn(result).items():
+        (asked.folder / name).write_text(plot, encoding="utf-8")
+    (asked.folder / "benchmarks.md").write_text(page(result), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    print(page(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Result)), end="")
+    main()
