@@ -37,8 +37,8 @@ class Gateway:
 
     port: int
     database_url: str
-    acquirer: str
-    operator: str
+    acquirer: str = field(repr=False)
+    operator: str = field(repr=False)
     accounts: int = 0
     _keys: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 

@@ -57,9 +57,8 @@ def test_what_counts_is_the_ratio_to_the_other_side() -> None:
 
 
 def test_which_way_is_better_is_said_by_goal_or_unit() -> None:
-    less = Change(
-        row([], measured=Figure("ms", FIVE)), row([], measured=Figure("ms", [v / 2 for v in FIVE]))
-    )
+    slow, fast = Figure("ms", FIVE), Figure("ms", [value / 2 for value in FIVE])
+    less = Change(row([], measured=slow), row([], measured=fast))
     assert less.verdict.startswith("better")
     goal = Goal(2, "lower")
     more = Change(row(FIVE, must=goal), row([2 * value for value in FIVE], must=goal))

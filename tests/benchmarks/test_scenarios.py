@@ -1,16 +1,12 @@
 """Scenarios have the shape they are named for, and each of them is paid on a real gateway."""
 
-import asyncio
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
-import asyncpg
 import pytest
 
 from loadtests import households, http_load
 from loadtests.arrivals import evening
-from loadtests.gateway_process import Gateway, running_gateway
+from loadtests.gateway_process import Gateway
 from loadtests.scenario import Scenario, Staged, plan
 from loadtests.scenarios import SCENARIOS
 from loadtests.scenarios.many_payers_many_recipients import MANY_PAYERS_MANY_RECIPIENTS
@@ -19,8 +15,7 @@ from loadtests.scenarios.overload import REFUSED, WAITING
 from loadtests.scenarios.retry_storm import LATER, sent_twice
 from loadtests.scenarios.slow_callers import slow_callers
 from loadtests.stage import ACCOUNTS
-
-FEW = 300
+from tests.benchmarks.conftest import FEW, Paid, Small
 
 
 def recipients_of(bill: dict[str, Any]) -> set[str]:
@@ -78,78 +73,47 @@ def test_an_overload_comes_over_more_connections() -> None:
     assert REFUSED.connections > 2 * REFUSED.queue_max
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    # One worker, so that the limit of its queue is the limit of all.
-    settings = {"KOPECK_QUEUE_MAX": "500"}
-    with running_gateway(1, tmp_path_factory.mktemp("gateway"), settings) as running:
-        yield running
-
-
-def paid(gateway: Gateway, scenario: Scenario) -> int:
-    """How many payments the accounts of a scenario have."""
-
-    async def ask() -> int:
-        conn = await asyncpg.connect(gateway.database_url)
-        try:
-            numbers = range(scenario.first, scenario.first + scenario.accounts)
-            found: int = await conn.fetchval(
-                "SELECT count(*) FROM payments WHERE subscriber_account = ANY($1)",
-                [households.account(number) for number in numbers],
-            )
-            return found
-        finally:
-            await conn.close()
-
-    return asyncio.run(ask())
-
-
-def small(scenario: Scenario, part: int) -> Scenario:
-    """The same of few accounts, different ones for each `part`."""
-    few = min(scenario.accounts, FEW)
-    return replace(scenario, accounts=few, first=scenario.first + part * FEW)
-
-
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_every_scenario_is_paid(gateway: Gateway, name: str) -> None:
-    scenario = small(SCENARIOS[name], 1)
-    staged = Staged(gateway, scenario, f"test-{name}")
-    requests = staged.requests(FEW)
+def test_every_scenario_is_paid(gateway: Gateway, small: Small, paid: Paid, name: str) -> None:
+    scenario = small(SCENARIOS[name])
+    requests = Staged(gateway, scenario, f"test-{name}").requests(FEW)
     outcome = http_load.load(plan(gateway.port, 60.0, 8), requests)
     assert (outcome.answers, outcome.failures) == (len(requests), 0)
     assert len(requests) == (2 * FEW if name == "retry_storm" else FEW)
-    assert paid(gateway, scenario) == FEW
+    assert paid(scenario) == FEW
 
 
-def test_payers_that_come_by_a_curve_are_all_answered(gateway: Gateway) -> None:
-    scenario = small(MANY_PAYERS_MANY_RECIPIENTS, 2)
+def test_payers_that_come_by_a_curve_are_all_answered(
+    gateway: Gateway, small: Small, paid: Paid
+) -> None:
+    scenario = small(MANY_PAYERS_MANY_RECIPIENTS)
     staged = Staged(gateway, scenario, "test-curve")
     outcome = staged.opened(200.0, 1.0, connections=8, curve=evening)
     assert outcome.unsent == outcome.failures == 0
-    assert outcome.answers == paid(gateway, scenario) > 50
+    assert outcome.answers == paid(scenario) > 50
 
 
-def test_slow_callers_take_nobody_s_place(gateway: Gateway) -> None:
-    scenario = small(MANY_PAYERS_MANY_RECIPIENTS, 3)
+def test_slow_callers_take_nobody_s_place(gateway: Gateway, small: Small, paid: Paid) -> None:
+    scenario = small(MANY_PAYERS_MANY_RECIPIENTS)
     staged = Staged(gateway, scenario, "test-slow")
     with slow_callers(gateway.port, gateway.acquirer, 20):
         outcome = http_load.load(plan(gateway.port, 60.0, 8), staged.requests(100))
-    assert (outcome.answers, paid(gateway, scenario)) == (100, 100)
+    assert (outcome.answers, paid(scenario)) == (100, 100)
 
 
 def test_an_overload_is_answered_or_refused_and_what_was_refused_is_not_stored(
-    gateway: Gateway,
+    gateway: Gateway, small: Small, paid: Paid
 ) -> None:
-    scenario = small(MANY_PAYERS_MANY_RECIPIENTS, 4)
+    scenario = small(MANY_PAYERS_MANY_RECIPIENTS)
     staged = Staged(gateway, scenario, "test-overload")
     outcome = staged.overloaded(20_000.0, 1.0, connections=1_500)
     assert outcome.failures == 0, outcome.first_failure
     assert outcome.refusals > 0
     assert outcome.unsent > 0
-    assert outcome.answers == paid(gateway, scenario) > 0
+    assert outcome.answers == paid(scenario) > 0
 
 
-def test_no_payment_is_made_twice_by_two_runs(gateway: Gateway) -> None:
-    staged = Staged(gateway, small(MANY_PAYERS_MANY_RECIPIENTS, 5), "test-twice")
+def test_no_payment_is_made_twice_by_two_runs(gateway: Gateway, small: Small) -> None:
+    staged = Staged(gateway, small(MANY_PAYERS_MANY_RECIPIENTS), "test-twice")
     made = [*staged.requests(50), *staged.requests(50)]
     assert len(set(made)) == 100
