@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from loadtests import machine
-from loadtests.gateway_process import settings_given
+from loadtests.gateway_process import settings_in_force
 from loadtests.parts import PARTS
 from loadtests.report import Result, Row, printed
 from loadtests.scenario import CONNECTIONS
@@ -62,7 +62,7 @@ def main() -> None:
         "workers": stage.workers,
         "runs": stage.runs,
         "connections": CONNECTIONS,
-        **settings_given(),
+        **settings_in_force(),
     }
     result = Result(found, settings, round(time.monotonic() - started, 1), rows, part_seconds)
     if asked.json is not None:

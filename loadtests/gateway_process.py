@@ -4,6 +4,7 @@ Settings are the product's own unless KOPECK_ variables of the environment chang
 """
 
 import contextlib
+import dataclasses
 import http.client
 import itertools
 import os
@@ -21,12 +22,15 @@ from typing import Any
 
 import orjson
 
+from gateway import config
 from gateway.storage import embedded
 from loadtests import households
 
 ROOT = Path(__file__).resolve().parents[1]
 KOPECK = (sys.executable, "-m", "gateway")
 STOP_S = 60.0
+# Settings that are numbers, but are told apart or by chance.
+NOT_LIMITS = {"port", "workers"}
 ANSWER_S = 300.0
 _LISTENING = re.compile(r"kopeck listening on http://127\.0\.0\.1:(\d+)\n")
 
@@ -147,10 +151,11 @@ def _key(role: str, data: Path) -> str:
     return done.stdout.strip()
 
 
-def settings_given() -> dict[str, str]:
-    """The KOPECK_ variables that change this gateway; those that may hold a secret left out."""
+def settings_in_force(**settings: str) -> dict[str, Any]:
+    """The gateway's limits, as this environment and `settings` make them; no URL, no path."""
+    read = config.read({**os.environ, **settings})
     return {
-        name: value
-        for name, value in sorted(os.environ.items())
-        if name.startswith("KOPECK_") and not name.endswith("_URL")
+        one.name: value
+        for one in dataclasses.fields(read)
+        if type(value := getattr(read, one.name)) is int and one.name not in NOT_LIMITS
     }

@@ -1,6 +1,6 @@
 """Every part of the table by its name, in the order they are taken. A new part is one line here."""
 
-from loadtests.rows import hot_spots, http, latency, overload, splitting, stored
+from loadtests.rows import hot_spots, http, latency, overload, registers, splitting, stored
 from loadtests.stage import Part
 
 PARTS: dict[str, Part] = {
@@ -10,6 +10,7 @@ PARTS: dict[str, Part] = {
     "alone": http.alone_part,
     "latency": latency.part,
     "hot_spots": hot_spots.part,
+    "registers": registers.part,
     "overload": overload.part,
     "bulk": stored.bulk_part,
 }
