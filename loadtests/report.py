@@ -86,13 +86,17 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """A whole bench: where it ran, with which settings, and every row."""
+    """A whole bench: where it ran, with which settings, and every row.
+
+    `late` are parts that were not taken, as they would have begun too late.
+    """
 
     machine: dict[str, Any]
     settings: dict[str, Any]
     seconds: float
     rows: list[Row]
     part_seconds: dict[str, float] = {}
+    late: list[str] = []
 
     def as_json(self) -> bytes:
         """The result with each row's median and ratio beside what they were made of."""
@@ -153,7 +157,8 @@ def printed(result: Result, console: Console) -> None:
 
 def _told_seconds(result: Result) -> str:
     parts = ", ".join(f"{name} {seconds:.0f}" for name, seconds in result.part_seconds.items())
-    return f"{result.seconds:.0f} s" + (f" ({parts})" if parts else "")
+    late = f"; too late to be taken: {', '.join(result.late)}" if result.late else ""
+    return f"{result.seconds:.0f} s" + (f" ({parts})" if parts else "") + late
 
 
 def page(result: Result) -> str:
