@@ -45,12 +45,15 @@ class Scenario:
 
 
 class Staged:
-    """A scenario whose bills are loaded; no payment is ever sent by two of its runs."""
+    """A scenario whose bills are loaded; no payment is ever sent by two of its loads.
+
+    `run` keeps its keys apart from those of everybody else.
+    """
 
     def __init__(self, gateway: Gateway, scenario: Scenario, run: str = "") -> None:
         self.scenario = scenario
         self._gateway = gateway
-        self._run = run or scenario.name
+        self.run = run or f"{scenario.name}-{scenario.first}"
         self._count = 0
         bills = scenario.bills(scenario.accounts, scenario.first)
         lines = [orjson.dumps(bill, option=orjson.OPT_APPEND_NEWLINE) for bill in bills]
@@ -60,7 +63,7 @@ class Staged:
         """Requests of `count` payments that were never made before."""
         first, self._count = self._count, self._count + count
         one = self.scenario
-        bodies = households.payments(one.accounts, count, self._run, first, one.first)
+        bodies = households.payments(one.accounts, count, self.run, first, one.first)
         return one.sent(households.single_requests(self._gateway.acquirer, bodies))
 
     def closed(self, seconds: float, connections: int = CONNECTIONS) -> http_load.Outcome:

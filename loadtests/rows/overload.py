@@ -22,10 +22,10 @@ def part(stage: Stage) -> Iterator[Row]:
         with running_gateway(stage.workers, stage.folder, crowd.settings) as gateway:
             staged = Staged(gateway, MANY_PAYERS_MANY_RECIPIENTS, crowd.name)
             staged.closed(1.0)
-            yield from _rows(crowd, staged, runs)
+            yield from rows(crowd, staged, runs)
 
 
-def _rows(crowd: Crowd, staged: Staged, runs: int) -> Iterator[Row]:
+def rows(crowd: Crowd, staged: Staged, runs: int) -> Iterator[Row]:
     disturbance = Disturbance()
     peaks: list[float] = []
     outcomes: list[Outcome] = []

@@ -24,7 +24,7 @@ def registers(gateway: Gateway, staged: Staged, run: str) -> Iterator[None]:
     failed: list[Exception] = []
 
     def send(number: int) -> None:
-        key = f"{run}-register{number}"
+        key = f"{staged.run}-{run}-{number}"
         bodies = households.payments(one.accounts, LINES, key, base=one.first)
         content = households.bulk_request(gateway.acquirer, bodies, "/v1/payments/bulk", key)
         ready.wait()
