@@ -106,7 +106,7 @@ def test_an_overload_is_answered_or_refused_and_what_was_refused_is_not_stored(
 ) -> None:
     scenario = small(MANY_PAYERS_MANY_RECIPIENTS)
     staged = Staged(gateway, scenario, "test-overload")
-    outcome = staged.overloaded(20_000.0, 1.0, connections=1_500)
+    outcome = staged.overloaded(100_000.0, 0.5, connections=1_500)
     assert outcome.failures == 0, outcome.first_failure
     assert outcome.refusals > 0
     assert outcome.unsent > 0
