@@ -81,7 +81,7 @@ def load(plan: Plan, requests: Sequence[bytes], arrivals: Sequence[float] = ()) 
     `arrivals` are seconds from the start, ascending, one for each request: an open loop.
     """
     outcome = try_load(plan, requests, arrivals)
-    if outcome.failures or not outcome.answers:
+    if outcome.failures or not outcome.answers + outcome.refusals:
         raise LoadFailed(
             f"Expected {plan.status} to every request, was {outcome.failures} others and "
             f"{outcome.answers} good: {outcome.first_failure}"

@@ -29,7 +29,8 @@ def part(stage: Stage) -> list[Row]:
     turns = Turns(min(RUNS, stage.runs), beside, lambda: come().latency_ms["p99"])
     row = Row(
         name="beside_registers",
-        what=f"p99 of {PER_SECOND:.0f} payers a second beside {REGISTERS} registers of {LINES}",
+        what=f"p99 of those taken of {PER_SECOND:.0f} payers a second,"
+        f" beside {REGISTERS} registers of {LINES}",
         measured=Figure("ms", turns.measured),
         peer="the payers alone",
         against=Figure("ms", turns.against),

@@ -71,7 +71,8 @@ def test_payers_beside_registers_are_held_against_payers_alone(
     (row,) = registers.part(small_stage)
     assert row.against is not None
     assert row.against.unit == row.measured.unit == "ms"
-    assert min(row.measured.values) > 0
+    # A short queue that registers fill may refuse all who come beside them, but nobody alone.
+    assert min(row.against.values) > 0
     assert row.note.endswith("of 120 refused")
 
 
