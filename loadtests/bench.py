@@ -7,66 +7,43 @@ printed and never fail the run.
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from loadtests import machine
-from loadtests.gateway_process import Gateway, running_gateway, settings_given
-from loadtests.peers import Peers, peers
+from loadtests.gateway_process import settings_in_force
+from loadtests.parts import PARTS
 from loadtests.report import Result, Row, printed
-from loadtests.rows import http, splitting, stored
+from loadtests.scenario import CONNECTIONS
+from loadtests.stage import Stage
 
-WORKERS = 2
 RUNS = 5
-BILLS = 10_000
-HTTP_SECONDS = 5.0
-ALONE = 1_000
-# As many payments each, so that every closed batch is as large as the next.
-BULK = ((1_000, 20), (20_000, 1))
 WIDTH_MIN = 140
-PARTS = ("splitting", "bills", "http", "alone", "bulk")
+# The whole table takes 20 minutes at most, and no part of it more than 5.
+BEGIN_SECONDS_MAX = 15 * 60.0
 
 
-def take(runs: int, parts: list[str], folder: Path, console: Console) -> list[Row]:
-    """The rows of the named parts, said one by one while they come."""
+def take(
+    names: Sequence[str], stage: Stage, console: Console, seconds_max: float = BEGIN_SECONDS_MAX
+) -> tuple[list[Row], dict[str, float], list[str]]:
+    """Rows of the named parts, said one by one while they come; seconds of each part that was
+    taken; and the parts that would have begun after `seconds_max`.
+    """
     rows: list[Row] = []
-
-    def say(part: str) -> None:
-        console.print(f"{time.strftime('%H:%M:%S')} {part}", style="dim", highlight=False)
-
-    if "splitting" in parts:
-        say("splitting")
-        rows += splitting.rows(runs)
-    if not set(parts) - {"splitting"}:
-        return rows
-    say("starting a gateway")
-    with running_gateway(WORKERS, folder) as gateway, peers(gateway.database_url) as plain:
-        say("bills")
-        bills = stored.bills_row(gateway, plain, runs, BILLS)
-        if "bills" in parts:
-            rows.append(bills)
-        if "http" in parts:
-            say("http")
-            rows += http.rows(gateway, runs, WORKERS, HTTP_SECONDS)
-        if "alone" in parts:
-            say("alone")
-            rows.append(http.latency_row(gateway, plain, runs, ALONE))
-        if "bulk" in parts:
-            say("bulk, closing, disk")
-            rows += _bulk(gateway, plain, runs)
-    return rows
-
-
-def _bulk(gateway: Gateway, plain: Peers, runs: int) -> list[Row]:
-    load = stored.BulkLoad(gateway)
-    closing = stored.Closing(gateway, plain)
-    closing.close()
-    disk = stored.Disk(plain)
-    rows = []
-    for lines, requests in BULK:
-        rows.append(stored.bulk_row(load, plain, runs, lines, requests, closing))
-    return [*rows, closing.row(), disk.row()]
+    seconds: dict[str, float] = {}
+    late: list[str] = []
+    first = time.monotonic()
+    for name in names:
+        started = time.monotonic()
+        if started - first >= seconds_max:
+            late.append(name)
+            continue
+        console.print(f"{time.strftime('%H:%M:%S')} {name}", style="dim", highlight=False)
+        rows += PARTS[name](stage)
+        seconds[name] = round(time.monotonic() - started, 1)
+    return rows, seconds, late
 
 
 def main() -> None:
@@ -82,19 +59,22 @@ def main() -> None:
         help="the disk to measure on [%(default)s]",
     )
     asked = parser.parse_args()
-    parts = asked.only.split(",")
-    if asked.runs < 1 or not set(parts) <= set(PARTS):
+    wanted = set(asked.only.split(","))
+    if asked.runs < 1 or not wanted <= set(PARTS):
         parser.error(f"Expected at least one run, and parts of {', '.join(PARTS)}")
     started = time.monotonic()
     found = machine.described(asked.folder)
-    rows = take(asked.runs, parts, asked.folder, Console(stderr=True))
+    with Stage(asked.runs, asked.folder) as stage:
+        names = [name for name in PARTS if name in wanted]
+        rows, part_seconds, late = take(names, stage, Console(stderr=True))
     settings = {
-        "workers": WORKERS,
-        "runs": asked.runs,
-        "connections": http.CONNECTIONS,
-        **settings_given(),
+        "workers": stage.workers,
+        "runs": stage.runs,
+        "connections": CONNECTIONS,
+        **settings_in_force(),
     }
-    result = Result(found, settings, round(time.monotonic() - started, 1), rows)
+    seconds = round(time.monotonic() - started, 1)
+    result = Result(found, settings, seconds, rows, part_seconds, late)
     if asked.json is not None:
         asked.json.write_bytes(result.as_json())
     wide = Console()

@@ -4,28 +4,33 @@ Settings are the product's own unless KOPECK_ variables of the environment chang
 """
 
 import contextlib
+import dataclasses
 import http.client
 import itertools
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from gateway import config
 from gateway.storage import embedded
 from loadtests import households
 
 ROOT = Path(__file__).resolve().parents[1]
 KOPECK = (sys.executable, "-m", "gateway")
 STOP_S = 60.0
+# Settings that are numbers, but are told apart or by chance.
+NOT_LIMITS = {"port", "workers"}
 ANSWER_S = 300.0
 _LISTENING = re.compile(r"kopeck listening on http://127\.0\.0\.1:(\d+)\n")
 
@@ -36,8 +41,8 @@ class Gateway:
 
     port: int
     database_url: str
-    acquirer: str
-    operator: str
+    acquirer: str = field(repr=False)
+    operator: str = field(repr=False)
     accounts: int = 0
     _keys: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -73,18 +78,28 @@ class Gateway:
 
     def load_bills(self, content: bytes, count: int) -> None:
         """Load bills of further accounts, a JSON object a line."""
+        self.load_bills_apart(content, count)
+        self.accounts += count
+
+    def load_bills_apart(self, content: bytes, count: int) -> None:
+        """Load bills of accounts that are not among the `accounts` which everybody pays for."""
         loaded = self.send("POST", "/v1/bills", content)
         if loaded["accepted"] != count:
             raise RuntimeError(f"Expected {count} bills accepted, was {loaded}")
-        self.accounts += count
 
 
 @contextlib.contextmanager
-def running_gateway(workers: int, folder: Path | None = None) -> Iterator[Gateway]:
-    """A gateway on a fresh directory below `folder`, by default the system's temporary one."""
+def running_gateway(
+    workers: int, folder: Path | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[Gateway]:
+    """A gateway on a fresh directory below `folder`, by default the system's temporary one.
+
+    `settings` are further KOPECK_ variables.
+    """
+    _allow_many_connections()
     data = Path(tempfile.mkdtemp(prefix="kopeck-load-", dir=folder))
     try:
-        with _served(workers, data) as port:
+        with _served(workers, data, settings or {}) as port:
             url = embedded.running(data)
             if url is None:
                 raise RuntimeError("Expected the gateway's PostgreSQL to run, it did not")
@@ -96,13 +111,20 @@ def running_gateway(workers: int, folder: Path | None = None) -> Iterator[Gatewa
         shutil.rmtree(data, ignore_errors=True)
 
 
+def _allow_many_connections() -> None:
+    """As many open files as the system lets us have, for us and whom we start."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 @contextlib.contextmanager
-def _served(workers: int, data: Path) -> Iterator[int]:
+def _served(workers: int, data: Path, settings: Mapping[str, str]) -> Iterator[int]:
     # The kernel stops the gateway should we be killed.
     words = ["setpriv", "--pdeathsig", "TERM", "--", *KOPECK, "serve", "--port", "0"]
     process = subprocess.Popen(
         [*words, "--workers", str(workers), "--data", str(data)],
         cwd=ROOT,
+        env={**os.environ, **settings},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -129,10 +151,11 @@ def _key(role: str, data: Path) -> str:
     return done.stdout.strip()
 
 
-def settings_given() -> dict[str, str]:
-    """The KOPECK_ variables that change this gateway; those that may hold a secret left out."""
+def settings_in_force(**settings: str) -> dict[str, Any]:
+    """The gateway's limits, as this environment and `settings` make them; no URL, no path."""
+    read = config.read({**os.environ, **settings})
     return {
-        name: value
-        for name, value in sorted(os.environ.items())
-        if name.startswith("KOPECK_") and not name.endswith("_URL")
+        one.name: value
+        for one in dataclasses.fields(read)
+        if type(value := getattr(read, one.name)) is int and one.name not in NOT_LIMITS
     }

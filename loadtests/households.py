@@ -5,7 +5,7 @@ of one district share their suppliers, so that many bills share one split plan.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -28,6 +28,7 @@ SERVICES = (
     ("maintenance", "company-{company}", 60_000, 240_000),
     ("capital_repair", "capital-repair", 20_000, 95_000),
 )
+PlaceOf = Callable[[int], dict[str, int]]
 KINDS = {"company": "management_company", "waste": "regional_operator"}
 
 
@@ -61,11 +62,18 @@ def account(number: int) -> str:
     return f"22{number:07}"
 
 
-def bills(count: int, seed: int = 1, first: int = 0) -> Iterator[dict[str, Any]]:
+def scattered(number: int) -> dict[str, int]:
+    """District and management company of the number-th household, all over the region."""
+    return {"district": number % DISTRICTS, "company": number // 7 % COMPANIES}
+
+
+def bills(
+    count: int, seed: int = 1, first: int = 0, place_of: PlaceOf = scattered
+) -> Iterator[dict[str, Any]]:
     """Open bills of `count` households, the first of them number `first`."""
     dice = random.Random(seed)
     for number in range(first, first + count):
-        place = {"district": number % DISTRICTS, "company": number // 7 % COMPANIES}
+        place = place_of(number)
         yield {
             "subscriber_account": account(number),
             "period": PERIOD,
@@ -80,11 +88,14 @@ def bills(count: int, seed: int = 1, first: int = 0) -> Iterator[dict[str, Any]]
         }
 
 
-def payments(accounts: int, count: int, run: str, first: int = 0) -> Iterator[dict[str, Any]]:
+def payments(
+    accounts: int, count: int, run: str, first: int = 0, base: int = 0
+) -> Iterator[dict[str, Any]]:
     """Bodies of payments by card, `idempotency_key` among their members: `run` keeps keys apart.
 
-    Payers follow each other in a scattered order, each paying again only when all have paid; an
-    amount is a small part of the bill, so that all eight charges get a share every time.
+    Those who pay are `accounts` households from number `base` on. They follow each other in a
+    scattered order, each paying again only when all have paid; an amount is a small part of the
+    bill, so that all eight charges get a share every time.
     """
     dice = random.Random(f"{run}/{first}")
     order = list(range(accounts))
@@ -92,7 +103,7 @@ def payments(accounts: int, count: int, run: str, first: int = 0) -> Iterator[di
     for number in range(first, first + count):
         yield {
             "idempotency_key": f"{run}-{number:08}",
-            "subscriber_account": account(order[number % accounts]),
+            "subscriber_account": account(base + order[number % accounts]),
             "amount": dice.randint(1_000, 30_000),
             "currency": "RUB",
             "paid_at": "2026-11-12T09:31:07+07:00",

@@ -1,42 +1,37 @@
 """The load generator: HTTP/1.1 over kept-open connections, in a process of its own.
 
-Each connection sends its next request when the answer to the last one has come. Requests are bytes
-made beforehand and answers are only searched, so that the generator takes little of the machine.
-It speaks to the loopback address alone, and is bounded in requests and in time.
+Closed loop, each connection sends its next request when the answer to the last one has come; open
+loop, requests leave when they are due (`arrivals`). Requests are bytes made beforehand and answers
+are only searched, so that the generator takes little of the machine.
 
 `load` is what other programs call; `python -m loadtests.http_load` is the process it starts.
 """
 
-import asyncio
 import gc
 import math
 import struct
 import subprocess
 import sys
-import time
 from array import array
-from collections.abc import Sequence
-from itertools import chain, repeat
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvloop
+
+from loadtests.wire import ANSWER_S, Expected, Load
 
 ROOT = Path(__file__).resolve().parents[1]
-HOST = "127.0.0.1"
-# Whoever waits longer for one answer has lost it.
-ANSWER_S = 60.0
-FAILURES_MAX = 100
+MARKS = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
 _LENGTH = struct.Struct("<I")
-_FIRST_SHOWN = 300
 
 
 class Plan(msgspec.Struct, frozen=True):
     """What to do with the requests.
 
-    `status` and `times` × `token` are expected of every answer. Requests are sent `rounds` times,
-    but after `seconds` no more is.
+    `status` and `times` × `token` are expected of every answer; one of status `refusal` with
+    `refusal_token` in it is counted apart. Requests are sent `rounds` times, but after `seconds` no
+    more is.
     """
 
     port: int
@@ -46,21 +41,33 @@ class Plan(msgspec.Struct, frozen=True):
     token: str
     times: int = 1
     rounds: int = 1
+    refusal: int = 0
+    refusal_token: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What came of a load. Latencies are in milliseconds, of good answers only."""
+    """What came of a load. Latencies are in milliseconds.
+
+    `latency_ms` is of good answers, from when a request was sent or (open loop) was due; what was
+    due and never sent, `unsent` in number, is in it with the time it waited for nothing.
+    `refusal_ms` is from sending. `lag_ms` is how late the generator itself sent what was due.
+    """
 
     answers: int
+    refusals: int
+    unsent: int
     failures: int
     first_failure: str
     seconds: float
     cpu_seconds: float
     latency_ms: dict[str, float]
+    refusal_ms: dict[str, float]
+    lag_ms: dict[str, float]
     histogram: list[tuple[float, int]]
 
     @property
     def per_second(self) -> float:
+        """Good answers a second."""
         return self.answers / self.seconds if self.seconds > 0 else 0.0
 
 
@@ -68,10 +75,13 @@ class LoadFailed(Exception):
     """Answers were not as expected; the message says of the first one."""
 
 
-def load(plan: Plan, requests: Sequence[bytes]) -> Outcome:
-    """Send the requests by a process of its own; LoadFailed where an answer is not as expected."""
-    outcome = try_load(plan, requests)
-    if outcome.failures or not outcome.answers:
+def load(plan: Plan, requests: Sequence[bytes], arrivals: Sequence[float] = ()) -> Outcome:
+    """Send the requests by a process of its own; LoadFailed where an answer is not as expected.
+
+    `arrivals` are seconds from the start, ascending, one for each request: an open loop.
+    """
+    outcome = try_load(plan, requests, arrivals)
+    if outcome.failures or not outcome.answers + outcome.refusals:
         raise LoadFailed(
             f"Expected {plan.status} to every request, was {outcome.failures} others and "
             f"{outcome.answers} good: {outcome.first_failure}"
@@ -79,9 +89,9 @@ def load(plan: Plan, requests: Sequence[bytes]) -> Outcome:
     return outcome
 
 
-def try_load(plan: Plan, requests: Sequence[bytes]) -> Outcome:
+def try_load(plan: Plan, requests: Sequence[bytes], arrivals: Sequence[float] = ()) -> Outcome:
     """As `load`; failures are counted, not raised."""
-    told = [msgspec.json.encode(plan), *requests]
+    told = [msgspec.json.encode(plan), array("d", arrivals).tobytes(), *requests]
     done = subprocess.run(
         [sys.executable, "-m", "loadtests.http_load"],
         cwd=ROOT,
@@ -100,152 +110,32 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]
 
 
-class _Run:
-    """What all connections share: the requests still to send, and what came back."""
-
-    def __init__(self, plan: Plan, requests: Sequence[bytes]) -> None:
-        self.plan = plan
-        self.requests = chain.from_iterable(repeat(requests, plan.rounds))
-        self.status = str(plan.status).encode()
-        self.token = plan.token.encode()
-        self.latencies = array("d")
-        self.failures = 0
-        self.first_failure = ""
-        self.deadline = math.inf
-        self.open = 0
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def next(self, now: float) -> bytes | None:
-        """The next request, None where it is enough."""
-        if now >= self.deadline or self.failures >= FAILURES_MAX:
-            return None
-        return next(self.requests, None)
-
-    def failed(self, told: str) -> None:
-        self.failures += 1
-        self.first_failure = self.first_failure or told
-
-    def closed(self) -> None:
-        self.open -= 1
-        if self.open == 0 and not self.done.done():
-            self.done.set_result(None)
-
-
-class _Connection(asyncio.Protocol):
-    """One connection, one request at a time."""
-
-    def __init__(self, run: _Run) -> None:
-        self._run = run
-        self._answer = bytearray()
-        self._sent_at = 0.0
-        self._waiting = False
-        self._transport: Any = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        self._run.open += 1
-
-    def send(self) -> None:
-        """Send the next request, or close where there is none."""
-        now = time.perf_counter()
-        request = self._run.next(now)
-        self._waiting = request is not None
-        if request is None:
-            self._transport.close()
-            return
-        self._sent_at = now
-        self._transport.write(request)
-
-    def data_received(self, piece: bytes) -> None:
-        answer: bytes | bytearray = piece
-        if self._answer:
-            self._answer += piece
-            answer = self._answer
-        body_at = _whole(answer)
-        if body_at == 0:
-            if answer is piece:
-                self._answer += piece
-            return
-        run = self._run
-        if body_at < 0:
-            run.failed("an answer without its length")
-            self._waiting = False
-            self._transport.close()
-            return
-        if answer[9:12] == run.status and _count(answer, body_at, run.token) == run.plan.times:
-            run.latencies.append(time.perf_counter() - self._sent_at)
-        else:
-            run.failed(bytes(answer[:_FIRST_SHOWN]).decode(errors="replace"))
-        self._answer = bytearray()
-        self.send()
-
-    def connection_lost(self, failure: Exception | None) -> None:
-        if self._waiting:
-            self._run.failed("a connection that was closed without an answer")
-        self._run.closed()
-
-
-def _whole(answer: bytes | bytearray) -> int:
-    """Where the body of a whole answer begins; 0 while more is to come, -1 if it never is known."""
-    end = answer.find(b"\r\n\r\n")
-    if end < 0:
-        return 0
-    at = answer.find(b"Content-Length: ", 0, end)
-    if at >= 0:
-        length = int(answer[at + 16 : answer.find(b"\r\n", at)])
-        return end + 4 if len(answer) >= end + 4 + length else 0
-    if answer.find(b"Transfer-Encoding: chunked", 0, end) < 0:
-        return -1
-    # The last chunk is the only place of a body of JSON lines where these bytes can stand.
-    return end + 4 if answer.endswith(b"\r\n0\r\n\r\n") else 0
-
-
-def _count(answer: bytes | bytearray, body_at: int, token: bytes) -> int:
-    if answer.find(b"Transfer-Encoding: chunked", 0, body_at) < 0:
-        return answer.count(token, body_at)
-    return unchunked(answer, body_at).count(token)
-
-
-def unchunked(answer: bytes | bytearray, at: int) -> bytes:
-    """The body of a chunked answer that begins at `at`."""
-    pieces: list[bytes] = []
-    while True:
-        end = answer.index(b"\r\n", at)
-        size = int(answer[at:end], 16)
-        if size == 0:
-            return b"".join(pieces)
-        pieces.append(bytes(answer[end + 2 : end + 2 + size]))
-        at = end + 4 + size
-
-
-async def _load(plan: Plan, requests: Sequence[bytes]) -> Outcome:
-    run = _Run(plan, requests)
-    loop = asyncio.get_running_loop()
-    connections = [
-        (await loop.create_connection(lambda: _Connection(run), HOST, plan.port))[1]
-        for _ in range(plan.connections)
-    ]
-    cpu_before = time.process_time()
-    started = time.perf_counter()
-    run.deadline = started + plan.seconds
-    for connection in connections:
-        connection.send()
-    try:
-        await asyncio.wait_for(run.done, plan.seconds + ANSWER_S)
-    except TimeoutError:
-        run.failed(f"an answer that did not come within {ANSWER_S:g} s")
-    seconds = time.perf_counter() - started
-    ordered = sorted(latency * 1000 for latency in run.latencies)
-    marks = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
+def _load(plan: Plan, requests: Sequence[bytes], arrivals: Sequence[float]) -> Outcome:
+    expected = Expected(plan.status, plan.token, plan.times, (plan.refusal, plan.refusal_token))
+    sent = Load(plan.port, plan.connections, expected, requests, plan.rounds, arrivals)
+    seconds, cpu_seconds = sent.run(plan.seconds)
+    ordered = _milliseconds(sent.latencies)
     return Outcome(
-        answers=len(ordered),
-        failures=run.failures,
-        first_failure=run.first_failure,
+        answers=len(ordered) - sent.unsent,
+        refusals=len(sent.refusals),
+        unsent=sent.unsent,
+        failures=sent.failures,
+        first_failure=sent.first_failure,
         seconds=seconds,
-        cpu_seconds=time.process_time() - cpu_before,
-        latency_ms={name: round(percentile(ordered, p), 3) for name, p in marks.items()},
+        cpu_seconds=cpu_seconds,
+        latency_ms=_marks(ordered),
+        refusal_ms=_marks(_milliseconds(sent.refusals)),
+        lag_ms=_marks(_milliseconds(sent.lags)),
         histogram=histogram(ordered),
     )
+
+
+def _milliseconds(seconds: Iterable[float]) -> list[float]:
+    return sorted(value * 1000 for value in seconds)
+
+
+def _marks(ordered: Sequence[float]) -> dict[str, float]:
+    return {name: round(percentile(ordered, percent), 3) for name, percent in MARKS.items()}
 
 
 def histogram(ordered: Sequence[float]) -> list[tuple[float, int]]:
@@ -267,9 +157,11 @@ def _read(stream: Any) -> list[bytes]:
 
 def main() -> None:
     """Read the plan and the requests from stdin, write the outcome to stdout."""
-    told, *requests = _read(sys.stdin.buffer)
+    told, due, *requests = _read(sys.stdin.buffer)
     gc.disable()
-    outcome = uvloop.run(_load(msgspec.json.decode(told, type=Plan), requests))
+    arrivals = array("d")
+    arrivals.frombytes(due)
+    outcome = _load(msgspec.json.decode(told, type=Plan), requests, arrivals)
     sys.stdout.buffer.write(msgspec.json.encode(outcome))
 
 

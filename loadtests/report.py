@@ -1,10 +1,10 @@
 """What a bench found: rows of a measured figure beside another, as a table, JSON or a page.
 
-`python -m loadtests.report result.json` prints the page of a result that a bench wrote.
+`python -m loadtests.report result.json docs` writes the page of a result that a bench wrote.
 """
 
+import argparse
 import statistics
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from loadtests.plots import PLOTS
 
 Better = Literal["higher", "lower"]
 
@@ -60,7 +62,8 @@ class Goal(msgspec.Struct, frozen=True):
 class Row(msgspec.Struct, frozen=True):
     """One line of the table. `ratio` is measured to against, the median over runs side by side.
 
-    `foreign_cores` is how much of the machine others used meanwhile.
+    `foreign_cores` is how much of the machine others used meanwhile. `points` are what a plot is
+    drawn of, each a measurement of its own with named values.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Row(msgspec.Struct, frozen=True):
     aim: Goal | None = None
     note: str = ""
     foreign_cores: float = 0.0
+    points: list[dict[str, float]] = []
 
     @property
     def ratio(self) -> float | None:
@@ -82,12 +86,17 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """A whole bench: where it ran, with which settings, and every row."""
+    """A whole bench: where it ran, with which settings, and every row.
+
+    `late` are parts that were not taken, as they would have begun too late.
+    """
 
     machine: dict[str, Any]
     settings: dict[str, Any]
     seconds: float
     rows: list[Row]
+    part_seconds: dict[str, float] = {}
+    late: list[str] = []
 
     def as_json(self) -> bytes:
         """The result with each row's median and ratio beside what they were made of."""
@@ -143,7 +152,13 @@ def printed(result: Result, console: Console) -> None:
         console.print(Text(f"{title}: {told}"), soft_wrap=True)
     console.print(table(result.rows))
     console.print(Text(LEGEND), soft_wrap=True)
-    console.print(Text(f"{result.seconds:.0f} s in all"))
+    console.print(Text(_told_seconds(result)))
+
+
+def _told_seconds(result: Result) -> str:
+    parts = ", ".join(f"{name} {seconds:.0f}" for name, seconds in result.part_seconds.items())
+    late = f"; too late to be taken: {', '.join(result.late)}" if result.late else ""
+    return f"{result.seconds:.0f} s" + (f" ({parts})" if parts else "") + late
 
 
 def page(result: Result) -> str:
@@ -165,12 +180,38 @@ def page(result: Result) -> str:
         told = (what, measured, compared, ratio, must, aim, others)
         lines.append(f"| {' | '.join(told)} |")
     lines += ["", *LEGEND.splitlines(), ""]
+    for row in result.rows:
+        if row.points and row.name in PLOTS:
+            name, title, _ = PLOTS[row.name]
+            lines += [f"## {title}", "", f"![{title}]({name})", ""]
+    lines += ["## Machine and settings", ""]
     for title, members in (("Machine", result.machine), ("Settings", result.settings)):
         told_of = ", ".join(f"{name} {value}" for name, value in members.items())
         lines += [f"{title}: {told_of}.", ""]
-    lines.append(f"The whole run took {result.seconds:.0f} s.")
+    lines.append(f"The whole run took {_told_seconds(result)}.")
     return "\n".join(lines) + "\n"
 
 
+def drawn(result: Result) -> dict[str, str]:
+    """The plots of what has points, by the file's name."""
+    return {
+        PLOTS[row.name][0]: PLOTS[row.name][2](row.points)
+        for row in result.rows
+        if row.points and row.name in PLOTS
+    }
+
+
+def main() -> None:
+    """Write benchmarks.md and its plots into a folder."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.report", description=__doc__)
+    parser.add_argument("result", type=Path, help="the JSON that a bench wrote")
+    parser.add_argument("folder", type=Path, help="where the page and its plots go")
+    asked = parser.parse_args()
+    result = msgspec.json.decode(asked.result.read_bytes(), type=Result)
+    for name, plot in drawn(result).items():
+        (asked.folder / name).write_text(plot, encoding="utf-8")
+    (asked.folder / "benchmarks.md").write_text(page(result), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    print(page(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Result)), end="")
+    main()

@@ -9,6 +9,7 @@ import splitcore
 from loadtests.measure import Turns, timed
 from loadtests.plain_split import PlainSplit
 from loadtests.report import Figure, Goal, Row
+from loadtests.stage import Stage
 from splitcore import FeeRule, reference_groups, reference_plans
 
 CHARGES = 8
@@ -66,8 +67,9 @@ def one_tier_plan(of: Any) -> Any:
     return of([0] * CHARGES, list(range(CHARGES)), whole)
 
 
-def rows(runs: int) -> list[Row]:
+def part(stage: Stage) -> list[Row]:
     """Every figure of splitting."""
+    runs = stage.runs
     cases = Cases()
     plain = PlainSplit(cases.amounts, cases.dues, CHARGES)
 

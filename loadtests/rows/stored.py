@@ -1,7 +1,7 @@
 """Bulk payments, loading bills, closing a batch, bytes a payment: each beside plain SQL."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count as counting
 
 import orjson
@@ -12,11 +12,33 @@ from loadtests.machine import Disturbance
 from loadtests.measure import Turns, timed
 from loadtests.peers import Peers, payment_rows
 from loadtests.report import Figure, Goal, Row
+from loadtests.stage import Stage
 
 DURABLE = '"status":201'
 # Eight transfers of 128 bytes, as a ledger of fixed-size records keeps them.
 FIXED_RECORDS = 8 * 128
 SECONDS_MAX = 120.0
+# Payments a request and requests: as many payments each, so that every closed batch is as large.
+BULK = ((1_000, 20), (20_000, 1))
+BILLS = 10_000
+
+
+def bills_part(stage: Stage) -> list[Row]:
+    """Loading bills."""
+    return [bills_row(stage.gateway, stage.peers, stage.runs, BILLS)]
+
+
+def bulk_part(stage: Stage) -> Iterator[Row]:
+    """Bulk payments, closing what they made, and the disk they took."""
+    gateway, peers = stage.stocked(), stage.peers
+    load = BulkLoad(gateway)
+    closing = Closing(gateway, peers)
+    closing.close()
+    disk = Disk(peers)
+    for lines, requests in BULK:
+        yield bulk_row(load, peers, stage.runs, lines, requests, closing)
+    yield closing.row()
+    yield disk.row()
 
 
 class BulkLoad:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from loadtests import http_load
+from loadtests import http_load, wire
+from loadtests.arrivals import arrivals
 from loadtests.constant_server import constant_servers
 from loadtests.households import request
 
@@ -133,8 +134,8 @@ def test_time_ends_a_load_before_its_requests_do() -> None:
 def test_a_server_that_only_fails_ends_a_load() -> None:
     with tiny_server(lambda number: answer(b"{}")) as server:
         outcome = http_load.try_load(plan(server.port, connections=1), [REQUEST] * 5_000)
-    assert (outcome.answers, outcome.failures) == (0, http_load.FAILURES_MAX)
-    assert server.seen == http_load.FAILURES_MAX
+    assert (outcome.answers, outcome.failures) == (0, wire.FAILURES_MAX)
+    assert server.seen == wire.FAILURES_MAX
 
 
 def test_lines_of_a_chunked_answer_are_counted_across_chunks() -> None:
@@ -165,3 +166,72 @@ def test_constant_servers_answer_the_same_request() -> None:
     with constant_servers(2, GOOD) as port:
         outcome = http_load.load(plan(port, connections=8), [REQUEST] * 400)
     assert (outcome.answers, outcome.failures) == (400, 0)
+
+
+def test_open_loop_sends_what_is_due_and_no_more() -> None:
+    with tiny_server(lambda number: answer()) as server:
+        outcome = http_load.load(plan(server.port), [REQUEST] * 300, arrivals(1_000.0, 0.2))
+    assert outcome.answers == server.seen == len(arrivals(1_000.0, 0.2))
+    assert outcome.unsent == 0
+    assert 0 <= outcome.lag_ms["p50"] <= outcome.lag_ms["max"]
+    # The last of them came just before the end, and was not sent before it came.
+    assert outcome.seconds > arrivals(1_000.0, 0.2)[-1]
+
+
+def test_whoever_came_while_the_server_stalled_is_in_the_latencies() -> None:
+    """Coordinated omission: the closed loop asks nobody who came meanwhile, the open loop all."""
+    stall_s, count = 1.0, 600
+
+    def stalling(number: int) -> bytes:
+        if number == 100:
+            threading.Event().wait(stall_s)
+        return answer()
+
+    with tiny_server(stalling) as server:
+        one = plan(server.port, connections=1)
+        closed = http_load.load(one, [REQUEST] * count)
+    with tiny_server(stalling) as server:
+        one = plan(server.port, connections=1)
+        opened = http_load.load(one, [REQUEST] * count, arrivals(300.0, 2.0)[:count])
+    half_ms = stall_s * 1000 / 2
+    assert opened.answers > 100
+    # Some 150 of 600 came in the first half of the stall, and waited for the other half at least.
+    assert closed.latency_ms["p99"] < half_ms < opened.latency_ms["p90"] < opened.latency_ms["max"]
+    assert closed.latency_ms["max"] > 2 * half_ms
+
+
+def test_what_could_not_be_sent_has_waited_until_the_end() -> None:
+    answered = threading.Event()
+
+    def late(number: int) -> bytes:
+        answered.wait(0.5)
+        return answer()
+
+    with tiny_server(late) as server:
+        one = plan(server.port, connections=1, seconds=0.3)
+        outcome = http_load.load(one, [REQUEST] * 30, [0.01 * at for at in range(30)])
+    assert (outcome.answers, outcome.unsent, server.seen) == (1, 29, 1)
+    assert sum(count for _, count in outcome.histogram) == 30
+    assert outcome.latency_ms["max"] >= 300
+
+
+def test_refusals_are_counted_apart_where_they_are_allowed() -> None:
+    refused = answer(b'{"code":"overloaded"}', "503 Service Unavailable")
+    wrong = answer(b'{"code":"unavailable"}', "503 Service Unavailable")
+
+    def say(number: int) -> bytes:
+        return wrong if number == 50 else refused if number % 2 else answer()
+
+    with tiny_server(say) as server:
+        allowed = plan(server.port, refusal=503, refusal_token='"code":"overloaded"')
+        outcome = http_load.try_load(allowed, [REQUEST] * 100)
+    assert (outcome.answers, outcome.refusals, outcome.failures) == (49, 50, 1)
+    assert "unavailable" in outcome.first_failure
+    assert 0 < outcome.refusal_ms["p50"] <= outcome.refusal_ms["max"]
+
+
+def test_a_connection_that_is_closed_politely_is_opened_again() -> None:
+    head = b"HTTP/1.1 201 Created\r\nContent-Length: 14\r\nConnection: close\r\n\r\n"
+    with tiny_server(lambda number: head + GOOD if number == 10 else answer()) as server:
+        outcome = http_load.load(plan(server.port), [REQUEST] * 100)
+    assert (outcome.answers, outcome.failures, server.connections) == (100, 0, 4)

@@ -71,7 +71,7 @@ def test_figures_have_three_digits_that_matter(value: float, text: str) -> None:
 def test_json_holds_what_a_later_comparison_needs() -> None:
     result = Result({"cores": 2}, {"workers": 2}, 12.5, [row(), row(against=None, must=None)])
     read = json.loads(result.as_json())
-    assert set(read) == {"machine", "settings", "seconds", "rows"}
+    assert set(read) == {"machine", "settings", "seconds", "rows", "part_seconds", "late"}
     first, second = read["rows"]
     assert first["measured"] == {
         "unit": "payments/s", "values": [500.0, 300.0, 900.0], "median": 500.0,
