@@ -32,6 +32,8 @@ class Accumulator(Generic[Item, Result]):
         self._queue_max = queue_max
         self._group_size_max = group_size_max
         self._heap = max(2, group_size_max // 2)
+        # Streams keep two groups waiting and no more: who pays alone waits behind what they send.
+        self._stream_max = min(queue_max, 2 * group_size_max)
         self._linger_s = linger_s
         self._expected = 1
         self._filled = asyncio.Event()
@@ -58,7 +60,7 @@ class Accumulator(Generic[Item, Result]):
         """
         if len(items) > self._group_size_max:
             raise InvariantBroken("Expected no more items together than a group may have")
-        while self._waiting and self._waiting + len(items) > self._queue_max and not self._closed:
+        while self._waiting and self._waiting + len(items) > self._stream_max and not self._closed:
             self._room.clear()
             await self._room.wait()
         return self._append(items, False)

@@ -121,6 +121,19 @@ async def test_a_bunch_larger_than_the_queue_waits_until_it_is_empty() -> None:
     assert await taken(queue) == "bcd"
 
 
+async def test_streams_leave_the_rest_of_the_queue_to_single_callers() -> None:
+    queue = letters(queue_max=100, group_size_max=2)
+    for bunch in ("ab", "cd"):
+        await asyncio.wait_for(queue.add_when_room(bunch), 5)
+    waiting = asyncio.create_task(queue.add_when_room("ef"))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    queue.add("x")
+    assert [await taken(queue), await taken(queue)] == ["ab", "cd"]
+    await asyncio.wait_for(waiting, 5)
+    assert [await taken(queue), await taken(queue)] == ["x", "ef"]
+
+
 async def test_a_helping_committer_takes_only_a_heap() -> None:
     queue = letters(group_size_max=6)
     helping = asyncio.create_task(queue.take_heap())
