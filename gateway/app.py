@@ -18,9 +18,11 @@ from gateway import __version__
 from gateway.api import openapi, table
 from gateway.api.call import House
 from gateway.api.door import Door
+from gateway.api.hot import HotRoad
 from gateway.api.rate_limit import RateLimit
-from gateway.api.request import Server, log_bug
+from gateway.api.request import log_bug
 from gateway.api.routes import RouteTable
+from gateway.api.server import Server
 from gateway.audit import gauges
 from gateway.config import Settings, StartRefused
 from gateway.domain.clock import Clock, SystemClock
@@ -115,9 +117,10 @@ async def running(
     )
     routes = RouteTable(table.routes())
     document = openapi.document(routes.routes, __version__)
-    house = House(context, intake, telemetry, document, stopping=asyncio.Event())
+    loop = asyncio.get_running_loop()
+    house = House(context, intake, telemetry, document, stopping=asyncio.Event(), loop=loop)
     door = Door(house, routes, limit)
-    server = make_server(door, settings)
+    server = make_server(door, settings, HotRoad(house, door, routes.hot()))
     runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
     await intake.start()
     await runner.setup()
@@ -145,18 +148,19 @@ async def _finish(runner: web.ServerRunner, server: Server, door: Door, drain_s:
     """
     for site in runner.sites:
         await site.stop()
-    server.close_idle()
+    await server.close_idle()
     with suppress(TimeoutError):
         async with asyncio.timeout(max(1.0, drain_s - 2 * CLOSE_S)):
             await door.idle()
     await runner.cleanup()
 
 
-def make_server(door: Door, settings: Settings) -> Server:
-    """The HTTP server of one worker, not listening yet."""
+def make_server(door: Door, settings: Settings, road: HotRoad | None) -> Server:
+    """The HTTP server of one worker, not listening yet; without a road all goes by aiohttp."""
     return Server(
         door.answer,
         settings.connections_max,
+        road,
         access_log=None,
         auto_decompress=False,
         keepalive_timeout=float(settings.keepalive_s),

@@ -40,7 +40,11 @@ class Authenticator:
         """The caller of the Authorization headers; Refusal unauthenticated."""
         if len(headers) != 1:
             raise _no_bearer()
-        return self._known_for(headers[0], FRESH_S) or await self._look_up_once(headers[0])
+        return self.known(headers[0]) or await self._look_up_once(headers[0])
+
+    def known(self, header: str) -> Caller | None:
+        """The caller of an Authorization header that was looked up just now."""
+        return self._known_for(header, FRESH_S)
 
     def _known_for(self, header: str, seconds: float) -> Caller | None:
         known = self._known.get(header)

@@ -16,7 +16,7 @@ from gateway.telemetry import Telemetry
 
 @dataclass(frozen=True)
 class House:
-    """What a worker has: the flows' context, the intake of payments, the metrics, the document.
+    """What a worker has: the flows' context, the intake of payments, metrics, document and loop.
 
     `stopping` is set when the worker begins to drain; streams take no more payments then.
     """
@@ -26,6 +26,7 @@ class House:
     telemetry: Telemetry
     openapi: bytes
     stopping: asyncio.Event
+    loop: asyncio.AbstractEventLoop
 
 
 class Call:
@@ -48,9 +49,13 @@ class Call:
             raise RuntimeError("Expected a caller on a route with roles")
         return self._caller
 
+    def keys(self) -> list[str]:
+        """The values of Idempotency-Key as they came."""
+        return self.request.headers.getall("Idempotency-Key", [])
+
     def key(self) -> str:
         """The idempotency key; Refusals idempotency_key_missing, malformed."""
-        return decode.idempotency_key(self.request.headers.getall("Idempotency-Key", []))
+        return decode.idempotency_key(self.keys())
 
     def claim(self, route: str, body: Any, *path: str) -> Claim:
         """The key as it is used here, for this body and these ids of the path."""

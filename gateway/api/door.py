@@ -1,6 +1,7 @@
 """The one wrapper round every view: route, caller, limits, body, view, problem, count.
 
-One flat function instead of a stack of middlewares: each layer of a stack costs every payment.
+One flat function instead of a stack of middlewares: each layer of a stack costs every payment. What
+it is made of serves the hot road as well, so that no rule stands in two places.
 """
 
 import asyncio
@@ -73,15 +74,33 @@ class Door:
             self._idle.clear()
             await self._idle.wait()
 
+    def begin(self) -> None:
+        """One more request is being answered, until `end`."""
+        self._answering += 1
+
+    def end(self) -> None:
+        """One request less is being answered."""
+        self._answering -= 1
+        if not self._answering:
+            self._idle.set()
+
+    def enter(self) -> None:
+        """One more gated request is in flight, until `leave`; refuses `overloaded`."""
+        if self._in_flight >= self._in_flight_max:
+            raise Unavailable("overloaded", "Too many payments are waiting; nothing was done")
+        self._in_flight += 1
+
+    def leave(self) -> None:
+        """One gated request less is in flight."""
+        self._in_flight -= 1
+
     async def answer(self, request: Request) -> Answer:
         """The answer to any request whatsoever; raises only when nobody is there to hear it."""
-        self._answering += 1
+        self.begin()
         try:
             reply = await self._answer(request)
         finally:
-            self._answering -= 1
-            if not self._answering:
-                self._idle.set()
+            self.end()
         if self._house.stopping.is_set():
             reply.force_close()
         return reply
@@ -107,37 +126,51 @@ class Door:
                 _break_off(request)
                 raise ConnectionResetError("The answer broke off") from failure
             reply = self._problem(request, failure)
-        if isinstance(reply, Reply) and "X-Request-Id" in request.headers:
-            given = request.headers["X-Request-Id"]
-            if _REQUEST_ID.fullmatch(given):
-                reply.extra += replies.header("X-Request-Id", given)
+        if isinstance(reply, Reply):
+            echo(reply, request.headers.get("X-Request-Id"))
         self._house.telemetry.answered(name, reply.status)
         return reply
 
     async def _serve(self, route: Route, request: Request, names: tuple[str, ...]) -> Answer:
         caller = None
         if route.roles is not EVERYBODY:
-            caller = await self._let_in(route, request)
+            given = request.headers.getall("Authorization", [])
+            caller = await self.let_in(route, given)
         if route.body is NO_BODY:
             return await route.view(self._house, Call(request, caller, names, b""))
         if not route.gated:
             content = await self._body(route, request)
             return await route.view(self._house, Call(request, caller, names, content))
-        if self._in_flight >= self._in_flight_max:
-            raise Unavailable("overloaded", "Too many payments are waiting; nothing was done")
-        self._in_flight += 1
+        self.enter()
         try:
             content = await self._body(route, request)
             return await route.view(self._house, Call(request, caller, names, content))
         finally:
-            self._in_flight -= 1
+            self.leave()
 
-    async def _let_in(self, route: Route, request: Request) -> Caller:
-        caller = await self._authenticator.caller(request.headers.getall("Authorization", []))
+    def let_in_now(self, route: Route, header: str) -> Caller | None:
+        """As `let_in`, by what is known; None where that has to be asked for."""
+        caller = self._authenticator.known(header)
+        if caller is None or caller.role not in route.roles:
+            return None
+        if self._limit.enabled:
+            admitted = self._limit.admits_now(caller.number)
+            if admitted is None:
+                return None
+            if not admitted:
+                raise _rate_limited()
+        return caller
+
+    async def let_in(self, route: Route, headers: list[str]) -> Caller:
+        """The caller of the Authorization headers, who may use the route now.
+
+        Refuses `unauthenticated`, `forbidden` and `rate_limited`.
+        """
+        caller = await self._authenticator.caller(headers)
         if caller.role not in route.roles:
             raise Refusal("forbidden", f"Expected role {' or '.join(sorted(route.roles))}")
         if self._limit.enabled and not await self._limit.admits(caller.number):
-            raise Unavailable("rate_limited", "Expected fewer requests a second")
+            raise _rate_limited()
         return caller
 
     async def _body(self, route: Route, request: Request) -> bytes:
@@ -167,21 +200,39 @@ class Door:
         return reply
 
     def _problem(self, request: Request, failure: Exception) -> Reply:
-        code, detail = told(failure)
-        extra = b""
-        if code == "internal":
-            # What the caller can quote to us, and what stands in the log.
-            mark = ids.new_id().hex
-            log_bug(failure, f"request {mark}")
-            if "X-Request-Id" not in request.headers:
-                extra = replies.header("X-Request-Id", mark)
-        retry_after_s = None
-        if problems.status_of(code) in (429, 503):
-            retry_after_s = getattr(failure, "retry_after_s", 1)
-        reply = replies.problem(code, detail, extra, retry_after_s)
-        if code in _CLOSING or not request.content.is_eof() or request.version not in _VERSIONS:
+        reply = problem(failure, marked="X-Request-Id" in request.headers)
+        if not request.content.is_eof() or request.version not in _VERSIONS:
             reply.force_close()
         return reply
+
+
+def problem(failure: Exception, *, marked: bool) -> Reply:
+    """A failure as an answer; a bug is logged under a mark unless the caller gave its own."""
+    code, detail = told(failure)
+    extra = b""
+    if code == "internal":
+        # What the caller can quote to us, and what stands in the log.
+        mark = ids.new_id().hex
+        log_bug(failure, f"request {mark}")
+        if not marked:
+            extra = replies.header("X-Request-Id", mark)
+    retry_after_s = None
+    if problems.status_of(code) in (429, 503):
+        retry_after_s = getattr(failure, "retry_after_s", 1)
+    reply = replies.problem(code, detail, extra, retry_after_s)
+    if code in _CLOSING:
+        reply.force_close()
+    return reply
+
+
+def echo(reply: Reply, given: str | None) -> None:
+    """Gives a request's own id back with its answer."""
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        reply.extra += replies.header("X-Request-Id", given)
+
+
+def _rate_limited() -> Unavailable:
+    return Unavailable("rate_limited", "Expected fewer requests a second")
 
 
 async def _meet_expectation(request: Request) -> None:

@@ -24,23 +24,50 @@ _refund_body = msgspec.json.Decoder(bodies.RefundBody)
 _resolve_body = msgspec.json.Decoder(bodies.ResolveBody)
 
 
+class Paying:
+    """One payment on its way through the door, whatever road it came by: queued, then counted."""
+
+    __slots__ = ("_house", "_method", "_started")
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._started = 0.0
+        self._method = ""
+
+    def queue(self, content: bytes, keys: list[str], caller: int) -> asyncio.Future[Receipt]:
+        """The future of the receipt; refuses what decode.payment does, and a full queue.
+
+        `keys` are the values of Idempotency-Key.
+        """
+        self._started = self._house.loop.time()
+        self._method = UNKNOWN_METHOD
+        request = decode.payment(content, decode.idempotency_key(keys), caller)
+        self._method = METHODS[request.method]
+        return self._house.intake.enqueue(request)
+
+    def taken(self, receipt: Receipt) -> Reply:
+        """The answer to a payment that is durable."""
+        telemetry = self._house.telemetry
+        telemetry.payment(self._method, outcome_of(receipt))
+        telemetry.payment_seconds.observe(self._house.loop.time() - self._started)
+        extra = replies.REPLAYED if receipt.replayed else b""
+        return Reply(replies.CREATED, encode.payment(receipt.payment), replies.JSON, extra)
+
+    def failed(self, failure: BaseException) -> None:
+        """Counts a payment that was not taken; what was refused before its body is none."""
+        if self._method:
+            self._house.telemetry.payment(self._method, failed_as(failure))
+
+
 async def take(house: House, call: Call) -> Reply:
     """POST /v1/payments: answered once the payment is durable."""
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    method = UNKNOWN_METHOD
+    paying = Paying(house)
     try:
-        request = decode.payment(call.content, call.key(), call.caller.number)
-        method = METHODS[request.method]
-        receipt = await house.intake.accept(request)
+        receipt = await paying.queue(call.content, call.keys(), call.caller.number)
     except Exception as failure:
-        house.telemetry.payment(method, failed_as(failure))
+        paying.failed(failure)
         raise
-    house.telemetry.payment(method, outcome_of(receipt))
-    house.telemetry.payment_seconds.observe(loop.time() - started)
-    content = encode.payment(receipt.payment)
-    extra = replies.REPLAYED if receipt.replayed else b""
-    return Reply(replies.CREATED, content, replies.JSON, extra)
+    return paying.taken(receipt)
 
 
 def outcome_of(receipt: Receipt) -> str:
@@ -50,7 +77,7 @@ def outcome_of(receipt: Receipt) -> str:
     return "suspense" if receipt.payment.state == "suspense" else "accepted"
 
 
-def failed_as(failure: Exception) -> str:
+def failed_as(failure: BaseException) -> str:
     """What became of a payment that was not taken, as the metrics name it."""
     if isinstance(failure, Refusal):
         return "refused"

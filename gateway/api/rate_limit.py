@@ -53,8 +53,25 @@ class RateLimit:
                 socket_connect_timeout=REDIS_TIMEOUT_S,
             )
 
+    def admits_now(self, caller: int) -> bool | None:
+        """As `admits`; None, with nothing counted, where Redis has to be asked for more first."""
+        lease = self._lease_of(caller)
+        if lease.left <= 0:
+            return None if self._redis is not None and not self._is_away() else False
+        lease.left -= 1
+        return True
+
     async def admits(self, caller: int) -> bool:
         """Whether this request is within the caller's limit; counts it if so."""
+        admitted = self.admits_now(caller)
+        if admitted is None:
+            lease = self._leases[caller]
+            lease.left += await self._leased(caller, lease.second)
+            admitted = lease.left > 0
+            lease.left -= admitted
+        return admitted
+
+    def _lease_of(self, caller: int) -> _Lease:
         second = int(self._clock.now().timestamp())
         lease = self._leases.get(caller)
         if lease is None:
@@ -63,12 +80,7 @@ class RateLimit:
             lease.second, lease.left = second, 0
             if self._redis is None or self._is_away():
                 lease.left = self._own_part
-        if lease.left <= 0 and self._redis is not None and not self._is_away():
-            lease.left += await self._leased(caller, second)
-        if lease.left <= 0:
-            return False
-        lease.left -= 1
-        return True
+        return lease
 
     async def close(self) -> None:
         """Lets go of Redis."""

@@ -40,6 +40,16 @@ class Reply:
         """The connection ends after this answer."""
         self.keep_alive = False
 
+    def whole(self, minor: int = 1, *, with_body: bool = True) -> bytes:
+        """Head and body, in HTTP/1.`minor`; the connection goes on unless it was said to end."""
+        return b"%b%bDate: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+            _head(self.status, self.content_type, minor, self.keep_alive is not False),
+            self.extra,
+            _date(rfc822_formatted_time()),
+            len(self.content),
+            self.content if with_body else b"",
+        )
+
     async def prepare(self, request: web.BaseRequest) -> None:
         """Writes the whole answer; waits only for a peer that does not read."""
         transport = request.transport
@@ -48,16 +58,7 @@ class Reply:
         if self.keep_alive is None:
             self.keep_alive = request.keep_alive
         minor = 0 if request.version == HttpVersion10 else 1
-        transport.write(
-            b"%b%bDate: %b\r\nContent-Length: %d\r\n\r\n%b"
-            % (
-                _head(self.status, self.content_type, minor, self.keep_alive),
-                self.extra,
-                _date(rfc822_formatted_time()),
-                len(self.content),
-                b"" if request.method == "HEAD" else self.content,
-            )
-        )
+        transport.write(self.whole(minor, with_body=request.method != "HEAD"))
         if transport.get_write_buffer_size():
             await request.writer.drain()
 

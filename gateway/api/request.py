@@ -1,7 +1,6 @@
 """aiohttp's connection and request, narrowed to what this door wants of them.
 
-No version banner, problems instead of aiohttp's own error pages, nothing of a request in a log,
-and a bound on the connections of one worker.
+No version banner, problems instead of aiohttp's own error pages, nothing of a request in a log.
 """
 
 import logging
@@ -9,9 +8,6 @@ import traceback
 from typing import Any
 
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import StreamReader
 
 from gateway.api import replies
 
@@ -57,39 +53,6 @@ class Connection(web.RequestHandler):
         """Ends a connection on which nothing was asked that is not answered yet."""
         if not self._request_in_progress and not self._messages:
             self.force_close()
-
-
-class Server(web.Server):
-    """Makes connections, at most `connections_max` of them at once."""
-
-    def __init__(self, answer: Any, connections_max: int, **settings: Any) -> None:
-        super().__init__(answer, request_factory=self._request, **settings)
-        self._connections_max = connections_max
-        self._connection_settings = settings
-
-    def _request(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: web.RequestHandler,
-        writer: AbstractStreamWriter,
-        task: Any,
-    ) -> Request:
-        return Request(message, payload, protocol, writer, task, self._loop)
-
-    def __call__(self) -> Connection:
-        return Connection(self, loop=self._loop, **self._connection_settings)
-
-    def connection_made(self, handler: web.RequestHandler, transport: Any) -> None:
-        super().connection_made(handler, transport)
-        if len(self._connections) > self._connections_max:
-            transport.abort()
-
-    def close_idle(self) -> None:
-        """Ends every connection that waits for its next request."""
-        for connection in self.connections:
-            if isinstance(connection, Connection):
-                connection.close_if_idle()
 
 
 def log_bug(failure: BaseException, where: str) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from aiohttp import web
 from msgspec import Struct
 
+from gateway.api import plain
 from gateway.api.call import Call, House
 from gateway.api.replies import Reply
 from gateway.config import StartRefused
@@ -87,6 +88,10 @@ class RouteTable:
             by_path = self._whole if fixed else patterns
             by_path.setdefault(route.path, {})[route.method] = route
         self._patterns = [(pattern_of(path), methods) for path, methods in patterns.items()]
+
+    def hot(self) -> Route:
+        """The route of the hot road."""
+        return self._whole[plain.PATH]["POST"]
 
     def find(self, method: str, path: str) -> tuple[Route | None, tuple[str, ...], list[str]]:
         """Route, values of its path and the methods of the path; no methods: no such path.

@@ -75,7 +75,11 @@ class Intake:
 
         Refuses with the split's codes, `idempotency_key_reused`, or `overloaded` at a full queue.
         """
-        return await self._accumulator.add(request)
+        return await self.enqueue(request)
+
+    def enqueue(self, request: PaymentRequest) -> asyncio.Future[Receipt]:
+        """The future of `accept`, queued at once; refuses `overloaded` at a full queue."""
+        return self._accumulator.add(request)
 
     async def submit(
         self, requests: Sequence[PaymentRequest]
