@@ -53,7 +53,7 @@ Answer = Reply | web.StreamResponse
 
 
 class Door:
-    """Answers every request of one worker."""
+    """Answers every request of one worker; `in_flight` counts those that are gated."""
 
     def __init__(self, house: House, table: RouteTable, limit: RateLimit) -> None:
         settings = house.context.settings
@@ -64,7 +64,7 @@ class Door:
         self._body_max = settings.body_bytes_max
         self._body_timeout_s = settings.body_timeout_s
         self._in_flight_max = settings.queue_max
-        self._in_flight = 0
+        self.in_flight = 0
         self._answering = 0
         self._idle = asyncio.Event()
 
@@ -86,13 +86,13 @@ class Door:
 
     def enter(self) -> None:
         """One more gated request is in flight, until `leave`; refuses `overloaded`."""
-        if self._in_flight >= self._in_flight_max:
+        if self.in_flight >= self._in_flight_max:
             raise Unavailable("overloaded", "Too many payments are waiting; nothing was done")
-        self._in_flight += 1
+        self.in_flight += 1
 
     def leave(self) -> None:
         """One gated request less is in flight."""
-        self._in_flight -= 1
+        self.in_flight -= 1
 
     async def answer(self, request: Request) -> Answer:
         """The answer to any request whatsoever; raises only when nobody is there to hear it."""

@@ -6,7 +6,7 @@ over to aiohttp with every byte that is not answered yet; no odd head is judged 
 
 import asyncio
 from collections import deque
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from aiohttp.tcp_helpers import tcp_keepalive, tcp_nodelay
 
@@ -174,9 +174,8 @@ class HotConnection(asyncio.Protocol):
         self._idle_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("Expected a stream")
-        self._transport = transport
+        # uvloop's transports do not descend from asyncio's.
+        self._transport = transport = cast(asyncio.Transport, transport)
         tcp_nodelay(transport, True)
         tcp_keepalive(transport)
         self._active_at = self._road.loop.time()
@@ -223,10 +222,10 @@ class HotConnection(asyncio.Protocol):
         self._shape = shape
         self._kept = content[at:]
         self._need = need
-        if need == 0:
+        if need == 0 and at < size:
+            self._hold()
+        elif need == 0:
             self._wait_for_whole(False)
-            if at < size:
-                self._hold()
         elif plainly:
             self._wait_for_whole(True, anew=at > 0)
         else:
@@ -254,8 +253,9 @@ class HotConnection(asyncio.Protocol):
             self._go_on()
 
     def _hold(self) -> None:
-        """Reads no more for now."""
+        """Reads no more for now, so that nothing can become whole either."""
         self._held = True
+        self._wait_for_whole(False)
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
@@ -282,7 +282,6 @@ class HotConnection(asyncio.Protocol):
 
     def _leave(self) -> None:
         """To aiohttp, once what was taken is answered."""
-        self._wait_for_whole(False)
         self._leaving = True
         if self._pending:
             self._hold()
@@ -331,7 +330,7 @@ class HotConnection(asyncio.Protocol):
         now = road.loop.time()
         due = self._active_at + road.keepalive_s
         if self._pending or self._whole_timer is not None or now < due:
-            self._look_later(max(due, now + WHOLE_S))
+            self._look_later(due if now < due else now + road.keepalive_s)
         elif self._paused:
             transport.abort()
         else:

@@ -40,6 +40,11 @@ class Server(web.Server):
     ) -> Request:
         return Request(message, payload, protocol, writer, task, self._loop)
 
+    @property
+    def hot_connections(self) -> int:
+        """How many connections are on the hot road."""
+        return len(self._hot)
+
     def __call__(self) -> Any:
         """The protocol of a new connection."""
         return self.cold() if self._road is None else HotConnection(self._road, self)

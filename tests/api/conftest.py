@@ -3,8 +3,9 @@
 Requests go over real sockets; nothing of the door is replaced.
 """
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +14,20 @@ import aiohttp
 import asyncpg
 import orjson
 import pytest
+import uvloop
 from aiohttp import web
 
 from gateway import app
+from gateway.api.door import Door
+from gateway.api.hot import HotRoad
+from gateway.api.server import Server
 from gateway.config import Settings
 from gateway.telemetry import Telemetry
 
+# A module whose ROADS are these runs each of its tests over either.
+BOTH_ROADS = ("hot", "cold")
+# A module whose LOOPS are these runs each of its tests on either: workers run on uvloop.
+BOTH_LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 ROLES = ("acquirer", "operator", "approver", "auditor")
 
 BIC = "040173604"
@@ -54,8 +63,9 @@ class Answer:
 
 @dataclass
 class Gateway:
-    """A running worker: its address, a session, and the secrets of its callers."""
+    """A running worker: its server, its address, a session, and the secrets of its callers."""
 
+    server: Server
     port: int
     session: aiohttp.ClientSession
     database_url: str
@@ -65,6 +75,13 @@ class Gateway:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def door(self) -> Door:
+        """The door behind the server."""
+        door = getattr(self.server.request_handler, "__self__", None)
+        assert isinstance(door, Door)
+        return door
 
     def key(self) -> str:
         """An idempotency key nobody used before."""
@@ -123,8 +140,10 @@ async def served(url: str, **changes: Any) -> AsyncIterator[Gateway]:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         port = runner.addresses[0][1]
+        server = runner.server
+        assert isinstance(server, Server)
         async with aiohttp.ClientSession(auto_decompress=False) as session:
-            gateway = Gateway(port, session, url)
+            gateway = Gateway(server, port, session, url)
             await _add_callers(gateway)
             yield gateway
 
@@ -153,6 +172,39 @@ async def _add_callers(gateway: Gateway) -> None:
         await conn.close()
 
 
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:
+    """Asyncio's own loop but where a module asks for others."""
+    module = getattr(item, "module", None)
+    loops: dict[str, Any] = getattr(module, "LOOPS", {"asyncio": asyncio.new_event_loop})
+    return loops
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Both roads for the modules that ask for them, in tests that have a worker at all."""
+    roads = getattr(metafunc.module, "ROADS", None)
+    if roads is not None and "database_url" in metafunc.fixturenames:
+        metafunc.parametrize("road", roads, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The road that plain payments take in this test: the hot one, or aiohttp's like all else."""
+    name: str = getattr(request, "param", "hot")
+    if name == "cold":
+        monkeypatch.setattr(app, "make_server", cold_server)
+    return name
+
+
+def cold_server(
+    door: Door,
+    settings: Settings,
+    road: HotRoad | None,
+    make: Callable[..., Server] = app.make_server,
+) -> Server:
+    """A server that has no hot road."""
+    return make(door, settings, None)
+
+
 @pytest.fixture
 async def gateway(database_url: str) -> AsyncIterator[Gateway]:
     """A worker with callers and nothing else."""
@@ -171,6 +223,15 @@ async def region(gateway: Gateway) -> Gateway:
     )
     assert answer.json == {"accepted": 1, "refused": []}
     return gateway
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Returns once it holds; TimeoutError where it does not come to that."""
+    async with asyncio.timeout(15):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0.005)
 
 
 def recipient(id_: str, **changes: Any) -> dict[str, Any]:

@@ -8,7 +8,9 @@ import pytest
 
 from gateway.api.decode import idempotency_key
 from gateway.domain.refusals import Refusal
-from tests.api.conftest import Gateway, bill, payment
+from tests.api.conftest import BOTH_ROADS, Gateway, bill, payment
+
+ROADS = BOTH_ROADS
 
 
 @pytest.mark.parametrize(

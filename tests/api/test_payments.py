@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from gateway.api import answers
-from tests.api.conftest import Gateway, bill, payment
+from tests.api.conftest import BOTH_ROADS, Gateway, bill, payment
+
+ROADS = BOTH_ROADS
 
 
 async def test_answer_is_the_contracts(region: Gateway) -> None:

@@ -15,7 +15,9 @@ from gateway.api.failures import told
 from gateway.domain.refusals import InvariantBroken, Refusal, Unavailable
 from gateway.flows import find_bill, reports
 from splitcore import CODES, REFUND_CODES
-from tests.api.conftest import Gateway, served
+from tests.api.conftest import BOTH_ROADS, Gateway, served
+
+ROADS = BOTH_ROADS
 
 STATUSES = {
     400: "malformed idempotency_key_missing",
