@@ -52,7 +52,7 @@ def idempotency_key(values: list[str]) -> str:
     if len(values) > 1:
         raise Refusal("malformed", "Expected one Idempotency-Key header, was several")
     text = values[0]
-    quoted = _QUOTED.fullmatch(text)
+    quoted = _QUOTED.fullmatch(text) if text[:1] == '"' else None
     if quoted is not None and quoted[1]:
         text = _ESCAPE.sub(r"\1", quoted[1])
     return checked_key(text)

@@ -211,8 +211,8 @@ class HotConnection(asyncio.Protocol):
                 need = size - at + 1
                 break
             key, request_id, body_at, end = head
-            if end > size:
-                plainly = end - body_at <= road.body_max
+            plainly = end - body_at <= road.body_max
+            if end > size or not plainly:
                 need = end - at
                 break
             asked = road.ask(shape.authorization, key, request_id, content[body_at:end])
@@ -225,7 +225,8 @@ class HotConnection(asyncio.Protocol):
         if need == 0 and at < size:
             self._hold()
         elif need == 0:
-            self._wait_for_whole(False)
+            if self._whole_timer is not None:
+                self._wait_for_whole(False)
         elif plainly:
             self._wait_for_whole(True, anew=at > 0)
         else:

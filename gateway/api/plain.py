@@ -59,12 +59,13 @@ class Shape:
     `authorization` is that header's whole value.
     """
 
-    __slots__ = ("_first", "_others", "_places", "authorization")
+    __slots__ = ("_first", "_first_size", "_others", "_places", "authorization")
 
     def __init__(self, fixed: list[bytes], varying: list[bytes], authorization: str) -> None:
         self.authorization = authorization
         self._first = fixed[0]
-        self._others = fixed[1:]
+        self._first_size = len(fixed[0])
+        self._others = [(piece, len(piece)) for piece in fixed[1:]]
         # Where among the varying values each one stands; an id of the request need not be there.
         self._places = tuple(varying.index(name) if name in varying else -1 for name in _VARYING)
 
@@ -72,14 +73,14 @@ class Shape:
         """The head that begins at `at`; None where it is of another shape, or is not whole."""
         if not content.startswith(self._first, at):
             return None
-        start = at + len(self._first)
+        start = at + self._first_size
         values = []
-        for fixed in self._others:
+        for fixed, size in self._others:
             end = content.find(b"\r", start)
             if end < 0 or not content.startswith(fixed, end):
                 return None
             values.append(content[start:end])
-            start = end + len(fixed)
+            start = end + size
         key_at, length_at, id_at = self._places
         key, length = values[key_at], values[length_at]
         if _key_form(key) is None or _length_form(length) is None:

@@ -173,6 +173,15 @@ async def test_a_body_that_is_too_large_is_refused_at_its_head(gateway: Gateway)
         assert await peer.is_ended()
 
 
+async def test_a_body_that_is_too_large_is_refused_though_all_is_there(database_url: str) -> None:
+    async with served(database_url, body_bytes_max=1024) as gateway, peer_of(gateway) as peer:
+        peer.send(post(gateway, "a", b" " * 1024), post(gateway, "b", b" " * 1025))
+        assert (await peer.answer()).code == "malformed"
+        answer = await peer.answer()
+        assert (answer.status, answer.code) == (413, "body_too_large")
+        assert await peer.is_ended()
+
+
 async def test_who_may_not_pay_is_told_so(gateway: Gateway) -> None:
     async with peer_of(gateway) as peer:
         for secret, code in (("nobody-knows-me", "unauthenticated"), ("operator", "forbidden")):
