@@ -21,7 +21,7 @@ TASK_OWNERS: tuple[str, ...] = (
     "gateway/flows/accept_payment.py",
     # The gauges of money: cancelled and awaited when the door closes.
     "gateway/app.py",
-    # Payments whose caller is looked up first: counted as being answered, and ended with the server.
+    # Payments whose caller is looked up first: the door waits for them, and the server ends them.
     "gateway/api/hot.py",
     # The check of the database at the start: awaited where it is made, so that a signal cancels it.
     "gateway/supervisor/serving.py",
