@@ -304,6 +304,18 @@ async def test_a_connection_nothing_comes_on_is_ended(database_url: str) -> None
         assert await peer.is_ended()
 
 
+async def test_a_request_that_has_begun_is_not_idle(gateway: Gateway, unhurried: None) -> None:
+    whole = post(gateway, "a")
+    async with peer_of(gateway) as peer:
+        peer.send(whole[:-1])
+        await until(lambda: any(one._kept for one in gateway.server._hot))
+        (connection,) = gateway.server._hot
+        connection._active_at -= 3600
+        connection._end_if_idle()
+        peer.send(whole[-1:])
+        assert (await peer.answer()).status == 201
+
+
 async def test_a_peer_that_does_not_read_holds_little_and_loses_nothing(
     gateway: Gateway, unhurried: None
 ) -> None:

@@ -3,7 +3,9 @@
 import re
 
 from gateway.telemetry import Telemetry
-from tests.api.conftest import Gateway, payment
+from tests.api.conftest import BOTH_ROADS, Gateway, payment
+
+ROADS = BOTH_ROADS
 
 NAMES = {
     "kopeck_payments_total": {"method", "outcome"},
@@ -36,6 +38,7 @@ async def test_names_labels_and_counts(region: Gateway) -> None:
     await region.pay(payment(subscriber_account="999"))
     await region.pay(payment(amount=0))
     await region.pay(payment(method={"type": "barter"}))
+    await region.pay(payment(), role="operator")
     answer = await region.send("GET", "/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     text = answer.content.decode()
@@ -57,6 +60,8 @@ async def test_names_labels_and_counts(region: Gateway) -> None:
         'method="unknown",outcome="refused"': 2,
     }
     assert found["kopeck_http_requests_total", 'route="payments",status="201"'] == 3
+    assert found["kopeck_http_requests_total", 'route="payments",status="403"'] == 1
+    assert found["kopeck_http_requests_total", 'route="payments",status="422"'] == 2
     assert found["kopeck_payment_seconds_count", ""] == 3
     assert found["kopeck_split_seconds_count", ""] >= 1
     for personal in ("220012345", "999", "heat", "bank-op", "key-"):
