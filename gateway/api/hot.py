@@ -350,6 +350,11 @@ class HotConnection(asyncio.Protocol):
         transport.close()
         return None
 
+    def close(self) -> None:
+        """Ends the connection once what was written is taken."""
+        if self._transport is not None:
+            self._transport.close()
+
     def abort(self) -> None:
         """Ends the connection at once."""
         if self._transport is not None:

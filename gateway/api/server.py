@@ -1,6 +1,7 @@
 """The connections of one worker: hot ones, aiohttp's, and the bound on all of them together."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp import web
@@ -28,6 +29,7 @@ class Server(web.Server):
         self._connections_max = connections_max
         self._road = road
         self._hot: set[HotConnection] = set()
+        self._none_hot = asyncio.Event()
         self._connection_settings = settings
 
     def _request(
@@ -61,11 +63,14 @@ class Server(web.Server):
     def arrived(self, connection: HotConnection) -> bool:
         """A hot connection was made; whether there is room for it."""
         self._hot.add(connection)
+        self._none_hot.clear()
         return self._has_room()
 
     def left(self, connection: HotConnection) -> None:
         """A hot connection ended, or is one of aiohttp's from now on."""
         self._hot.discard(connection)
+        if not self._hot:
+            self._none_hot.set()
 
     def _has_room(self) -> bool:
         return len(self._connections) + len(self._hot) <= self._connections_max
@@ -81,9 +86,15 @@ class Server(web.Server):
             await asyncio.sleep(0)
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """Ends every connection, whatever is still waiting on it."""
+        """Ends every connection; answers that are not taken yet may be for `timeout` seconds."""
         if self._road is not None:
             await self._road.close()
+        for hot in list(self._hot):
+            hot.close()
+        if self._hot:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._none_hot.wait()
         for hot in list(self._hot):
             hot.abort()
         await super().shutdown(timeout)

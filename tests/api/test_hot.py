@@ -316,21 +316,35 @@ async def test_a_request_that_has_begun_is_not_idle(gateway: Gateway, unhurried:
         assert (await peer.answer()).status == 201
 
 
-async def test_a_peer_that_does_not_read_holds_little_and_loses_nothing(
-    gateway: Gateway, unhurried: None
-) -> None:
-    count = 1500
-    # The kernel's own buffers are made small, so that ours would have to grow.
+@contextlib.asynccontextmanager
+async def slow_peer_of(gateway: Gateway) -> AsyncIterator[tuple[Peer, hot.HotConnection, Any]]:
+    """A peer that takes little unless it is asked for answers, and both ends of the server's side.
+
+    The kernel's own buffers are made small, so that ours has to grow.
+    """
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.setblocking(False)
     await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", gateway.port))
-    async with peer_of_socket(raw) as peer:
-        await until(lambda: gateway.server.hot_connections == 1)
-        (connection,) = gateway.server._hot
+    reader, writer = await asyncio.open_connection(sock=raw, limit=4096)
+    try:
+        peer = Peer(reader, writer)
+        peer.send(post(gateway, "first"))
+        assert (await peer.answer()).status == 201
+        (connection,) = [one for one in gateway.server._hot if one._shape is not None]
         transport = connection._transport
         assert transport is not None
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        yield peer, connection, transport
+    finally:
+        writer.close()
+
+
+async def test_a_peer_that_does_not_read_holds_little_and_loses_nothing(
+    gateway: Gateway, unhurried: None
+) -> None:
+    count = 1500
+    async with slow_peer_of(gateway) as (peer, connection, transport):
         peer.send(*(post(gateway, f"k{n}") for n in range(count)))
         await until(lambda: connection._paused and gateway.door.in_flight == 0)
         assert transport.get_write_buffer_size() < KEPT_MAX
@@ -340,29 +354,45 @@ async def test_a_peer_that_does_not_read_holds_little_and_loses_nothing(
             assert (answer.status, answer.headers["X-Request-Id"]) == (201, f"k{n}")
 
 
-@contextlib.asynccontextmanager
-async def peer_of_socket(raw: socket.socket) -> AsyncIterator[Peer]:
-    # A reader with a small limit stops reading the socket until it is asked for an answer.
-    reader, writer = await asyncio.open_connection(sock=raw, limit=4096)
-    try:
-        yield Peer(reader, writer)
-    finally:
-        writer.close()
-
-
 async def test_a_peer_that_never_reads_is_let_go(database_url: str, unhurried: None) -> None:
-    async with served(database_url, keepalive_s=1) as gateway:
-        raw = socket.socket()
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        raw.setblocking(False)
-        loop = asyncio.get_running_loop()
-        await loop.sock_connect(raw, ("127.0.0.1", gateway.port))
-        sending = asyncio.create_task(
-            loop.sock_sendall(raw, b"".join(post(gateway, f"k{n}") for n in range(20_000)))
-        )
-        await until(lambda: any(one._paused for one in gateway.server._hot))
+    async with (
+        served(database_url, keepalive_s=1) as gateway,
+        slow_peer_of(gateway) as (peer, connection, _),
+    ):
+        peer.send(*(post(gateway, f"k{n}") for n in range(1500)))
+        await until(lambda: connection._paused)
         await until(lambda: gateway.server.hot_connections == 0)
-        sending.cancel()
-        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-            await sending
-        raw.close()
+
+
+async def durable_payments(gateway: Gateway) -> int:
+    conn = await asyncpg.connect(gateway.database_url)
+    try:
+        return int(await conn.fetchval("SELECT count(*) FROM payments"))
+    finally:
+        await conn.close()
+
+
+async def test_a_drain_lets_a_slow_peer_take_its_answers(database_url: str) -> None:
+    async with contextlib.AsyncExitStack() as peers:
+        async with served(database_url) as gateway:
+            peer, connection, _ = await peers.enter_async_context(slow_peer_of(gateway))
+            idle = await peers.enter_async_context(peer_of(gateway))
+            sent = 0
+            async with asyncio.timeout(30):
+                while not connection._paused:
+                    peer.send(post(gateway, f"k{sent}"))
+                    sent += 1
+                    # All of them are taken before the worker stops.
+                    while await durable_payments(gateway) <= sent or gateway.door.in_flight:
+                        pass
+
+            async def read_at_last() -> list[Answer]:
+                assert await idle.is_ended()
+                return [await peer.answer() for _ in range(sent)]
+
+            reading = asyncio.create_task(read_at_last())
+        answers = await reading
+        assert [answer.headers["X-Request-Id"] for answer in answers] == [
+            f"k{n}" for n in range(sent)
+        ]
+        assert await peer.is_ended()
