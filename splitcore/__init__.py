@@ -35,6 +35,7 @@ if TYPE_CHECKING or not _PURE:
         amount_for_total,
         fee,
         largest_remainder,
+        numbers_apart,
         pack,
         packed_sum,
         refund,
@@ -49,6 +50,7 @@ else:
     from splitcore.reference_groups import Group, split_flat, split_payment
     from splitcore.reference_plans import Fees, PackedSums, Plan, pack, packed_sum, unpack
     from splitcore.reference_template import Template
+    from splitcore.reference_texts import numbers_apart
 
 BACKEND: Final = "reference" if _PURE else "kernel"
 
@@ -79,6 +81,7 @@ __all__ = [
     "amount_for_total",
     "fee",
     "largest_remainder",
+    "numbers_apart",
     "pack",
     "packed_sum",
     "refund",

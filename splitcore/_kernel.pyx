@@ -18,7 +18,7 @@ from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZ
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport INT64_MAX, INT64_MIN, int16_t, int32_t, int64_t, uint8_t, uint32_t, \
     uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from splitcore import errors, limits
 from splitcore.errors import ConservationBroken, GroupFull, SplitError
@@ -33,3 +33,4 @@ include "_kernel_group.pxi"
 include "_kernel_case.pxi"
 include "_kernel_sums.pxi"
 include "_kernel_template.pxi"
+include "_kernel_text.pxi"

@@ -37,10 +37,12 @@ cdef type FEE_RULE = FeeRule
 def _check_constants():
     """The compiled limits and codes are those of limits.py and errors.py."""
     compiled = (AMOUNT_MAX, CHARGES_MAX, SECOND_LEVEL_MAX, PARTS_MAX, PPM, TIER_MAX, PAID_MAX,
-                GROUP_PAYMENTS_MAX, GROUP_VALUES_MAX, PARTS_BOUND)
+                GROUP_PAYMENTS_MAX, GROUP_VALUES_MAX, PARTS_BOUND, TEXT_BYTES_MAX,
+                TEXT_NUMBERS_MAX)
     declared = (limits.AMOUNT_MAX, limits.CHARGES_MAX, limits.SECOND_LEVEL_MAX, limits.PARTS_MAX,
                 limits.PPM, limits.TIER_MAX, limits.PAID_MAX, limits.GROUP_PAYMENTS_MAX,
-                limits.GROUP_VALUES_MAX, limits.PARTS_MAX)
+                limits.GROUP_VALUES_MAX, limits.PARTS_MAX, limits.TEXT_BYTES_MAX,
+                limits.TEXT_NUMBERS_MAX)
     if compiled != declared or len(CODES) != BROKEN - 1 or CODES[OVERPAYMENT - 1] != "overpayment":
         raise ImportError("Expected a kernel built with these limits and codes, was another")
 

@@ -15,6 +15,8 @@ TIER_MAX: Final = 255
 TOTAL_MAX: Final = 2**63 - 1  # amount + surcharge, and any value of a packed vector
 PAID_MAX: Final = 2**62  # what a charge may have received before a group begins
 GROUP_PAYMENTS_MAX: Final = 65_536  # payments of one commit group, and its bills
+TEXT_BYTES_MAX: Final = 8_192  # a JSON text whose numbers are taken apart
+TEXT_NUMBERS_MAX: Final = 1_024
 GROUP_VALUES_MAX: Final = 2**24  # integers a group holds: vectors, designations, results
 
 _RELATIONS: Final = {

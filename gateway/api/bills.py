@@ -15,10 +15,12 @@ from gateway.api.payments import kept
 from gateway.api.replies import Reply
 from gateway.api.spool import Spool
 from gateway.config import Settings
-from gateway.domain.bill import Bill, check_account
+from gateway.domain.bill import check_account
+from gateway.domain.packed_bill import PackedBill
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import Refusal
 from gateway.flows import answers, find_bill, load_bills
+from gateway.flows.bill_forms import BillForms
 
 _DOCUMENT: Final = re.compile(rb'\s*\{\s*"bills"\s*:')
 _NDJSON_TYPES: Final = re.compile(r"application/(?:x-)?(?:ndjson|jsonl|jsonlines)\b")
@@ -69,9 +71,9 @@ async def load(house: House, call: Call) -> Reply:
 
 async def _bills(
     call: Call, pieces: AsyncIterator[bytes], settings: Settings
-) -> AsyncIterator[list[Bill | Refusal]]:
+) -> AsyncIterator[list[PackedBill | Refusal]]:
     """Bunches of the bills of either form, or why a line is none."""
-    lines = BillLines()
+    lines = BillLines(BillForms())
     head = b""
     async for piece in pieces:
         head += piece

@@ -1,12 +1,13 @@
 """SQL of bills and open bills."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
 import asyncpg
-from msgspec import Struct
 
+from gateway.bills import rows
+from gateway.bills.rows import BillRow
 from gateway.domain.bill import OpenBill
 
 _FIND = "SELECT * FROM find_open_bills($1)"
@@ -18,25 +19,22 @@ _LOCK = """
 """
 _SAVE_PAID = "SELECT save_paid($1, $2, $3)"
 _NUMBERS = """
-    SELECT nextval('bills_number_seq') FROM generate_series(1, $1)
+    SELECT array(SELECT nextval('bills_number_seq') FROM generate_series(1, $1))
 """
-_COLUMNS = (
-    *("subscriber_account", "number", "period", "plan", "overpayment", "counts_from"),
-    *("loaded_after", "loaded_by", "loaded_at", "as_of", "due", "weight", "payer"),
-)
-_OPEN_COLUMNS = (
-    *("subscriber_account", "bill", "period", "plan", "overpayment", "sequence"),
-    *("counts_from", "due", "weight", "paid"),
-)
+# Whatever the planner believes of the tables, a load looks up its own accounts alone: a plan that
+# reads all open bills costs every part of a load as much as all accounts.
+_BY_INDEX = """
+    SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off;
+    SET LOCAL enable_mergejoin = off
+"""
 _OPEN_NEXT = """
     UPDATE open_bills AS o
     SET bill = u.bill, period = u.period, plan = u.plan, overpayment = u.overpayment,
         counts_from = u.counts_from, due = u.due, weight = u.weight, paid = u.paid
     FROM unnest
-        ($1::text[], $2::bigint[], $3::text[], $4::int[], $5::smallint[], $6::int[], $7::int[],
-         $8::bytea[], $9::bytea[], $10::bytea[])
-        AS u (subscriber_account, bill, period, plan, overpayment, sequence,
-              counts_from, due, weight, paid)
+        ($1::text[], $2::bigint[], $3::text[], $4::int[], $5::smallint[], $6::int[], $7::bytea[],
+         $8::bytea[], $9::bytea[])
+        AS u (subscriber_account, bill, period, plan, overpayment, counts_from, due, weight, paid)
     WHERE o.subscriber_account = u.subscriber_account
 """
 # Account by account, and payment by payment: nothing else keeps the planner from reading every
@@ -67,22 +65,6 @@ _RECEIVED = """
 
 class OpenedMeanwhile(Exception):
     """Another load opened one of these accounts first: nothing may be kept, look again."""
-
-
-class BillRow(Struct, frozen=True):
-    """A bill ready to be stored, vectors packed; `sequence` is the account's at this moment."""
-
-    subscriber_account: str
-    period: str
-    plan: int
-    overpayment: int
-    sequence: int
-    counts_from: int
-    due: bytes
-    weight: bytes | None
-    paid: bytes
-    payer: str | None
-    as_of: datetime | None
 
 
 async def find(conn: Any, accounts: Sequence[str]) -> dict[str, OpenBill]:
@@ -125,43 +107,51 @@ async def received(
     return found
 
 
+async def by_index(conn: Any) -> None:
+    """Until the commit, accounts are looked up by index however many there are."""
+    await conn.execute(_BY_INDEX)
+
+
 async def add(
-    conn: Any, rows: Sequence[BillRow], opened: Container[str], caller: int, at: datetime
+    conn: Any, added: Sequence[BillRow], opened: Set[str], caller: int, at: datetime
 ) -> None:
     """Store bills, one an account, and make them the open ones.
 
     `opened` are the accounts whose open bill is locked. The others must have none, which nobody
-    can lock: so first bills come in the order of their accounts, and two loads of one account wait
-    for each other there. Raises OpenedMeanwhile in the one that waited.
+    can lock: so bills come in the order of their accounts, and two loads of one account wait for
+    each other there. Raises OpenedMeanwhile in the one that waited.
     """
-    numbers = [row[0] for row in await conn.fetch(_NUMBERS, len(rows))]
-    first: list[tuple[Any, ...]] = []
-    following: list[tuple[Any, ...]] = []
-    for number, row in zip(numbers, rows, strict=True):
-        values = (
-            *(row.subscriber_account, number, row.period, row.plan, row.overpayment),
-            *(row.sequence, row.counts_from, row.due, row.weight, row.paid),
-        )
-        (following if row.subscriber_account in opened else first).append(values)
-    await conn.copy_records_to_table(
-        "bills",
-        columns=_COLUMNS,
-        records=[
-            (
-                *(row.subscriber_account, number, row.period, row.plan, row.overpayment),
-                *(row.counts_from, row.sequence, caller, at, row.as_of),
-                *(row.due, row.weight, row.payer),
-            )
-            for number, row in zip(numbers, rows, strict=True)
-        ],
-    )
-    if following:
-        await conn.execute(_OPEN_NEXT, *map(list, zip(*following, strict=True)))
-    if first:
+    numbers = await conn.fetchval(_NUMBERS, len(added))
+    bills, first = rows.copied(added, numbers, opened, caller, at)
+    await _copy(conn, "bills", rows.BILL_COLUMNS, bills)
+    if opened:
+        await _open_next(conn, added, numbers, opened)
+    if len(opened) < len(added):
         try:
-            await conn.copy_records_to_table("open_bills", columns=_OPEN_COLUMNS, records=first)
+            await _copy(conn, "open_bills", rows.OPEN_COLUMNS, first)
         except asyncpg.UniqueViolationError:
             raise OpenedMeanwhile from None
+
+
+async def _copy(conn: Any, table: str, columns: Sequence[str], content: bytes) -> None:
+    # asyncpg takes bare bytes for the path of a file.
+    source = memoryview(content)
+    await conn.copy_to_table(table, columns=columns, source=source, format="binary")
+
+
+async def _open_next(
+    conn: Any, added: Sequence[BillRow], numbers: Sequence[int], opened: Set[str]
+) -> None:
+    following = [
+        (
+            *(row.bill.subscriber_account, number, row.bill.form.period, row.plan),
+            *(row.bill.form.overpayment, row.counts_from, row.bill.due, row.bill.weight, row.paid),
+        )
+        for row, number in zip(added, numbers, strict=True)
+        if row.bill.subscriber_account in opened
+    ]
+    if following:
+        await conn.execute(_OPEN_NEXT, *map(list, zip(*following, strict=True)))
 
 
 def _by_account(rows: Sequence[Any]) -> dict[str, OpenBill]:

@@ -16,10 +16,12 @@ from gateway.audit import report
 from gateway.domain.bill import Bill, Charge, SecondLevel
 from gateway.domain.clock import SystemClock
 from gateway.domain.ids import SETTLEMENT_BATCH, new_id, read_id
+from gateway.domain.packed_bill import PackedBill
 from gateway.domain.party import BankAccount, Caller, Recipient
 from gateway.domain.payment import Claim, PaymentRequest
 from gateway.flows import close_batch, load_bills, refund_payment, resolve_suspense, set_terms
 from gateway.flows.accept_payment import Intake
+from gateway.flows.bill_forms import BillForms
 from gateway.flows.context import Context
 from gateway.splitting.plans import PlanShelf
 from gateway.splitting.terms import TermsShelf
@@ -74,8 +76,9 @@ class World:
         await close_batch.approve(self.context, claim, by, batch)
 
     async def load(self, period: str, due: int) -> None:
-        async def bills() -> AsyncIterator[list[Bill]]:
-            yield [Bill(account, period, charges(due)) for account in ("A", "B")]
+        async def bills() -> AsyncIterator[list[PackedBill]]:
+            forms = BillForms()
+            yield [forms.pack(Bill(account, period, charges(due))) for account in ("A", "B")]
 
         loaded = await load_bills.load(self.context, self.callers["operator"], bills())
         assert loaded == {"accepted": 2, "refused": []}

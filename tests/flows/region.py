@@ -18,11 +18,13 @@ from gateway.config import Settings
 from gateway.domain.bill import Bill, Charge, OverpaymentCharge, SecondLevel
 from gateway.domain.clock import Clock, SystemClock
 from gateway.domain.ids import PAYMENT, SETTLEMENT_BATCH, new_id, read_id
+from gateway.domain.packed_bill import PackedBill
 from gateway.domain.party import BankAccount, Caller, Recipient
 from gateway.domain.payment import METHODS, Claim, Payment, PaymentRequest
 from gateway.domain.refusals import Refusal
 from gateway.flows import close_batch, load_bills, refund_payment, resolve_suspense, set_terms
 from gateway.flows.accept_payment import Intake
+from gateway.flows.bill_forms import BillForms
 from gateway.flows.context import Context
 from gateway.splitting import store as splitting_store
 from gateway.splitting.plans import PlanShelf
@@ -87,6 +89,14 @@ def to_charge(charge: int) -> OverpaymentCharge:
     return OverpaymentCharge(charge)
 
 
+def packed(forms: BillForms, line: Bill | Refusal) -> PackedBill | Refusal:
+    """The bill packed, or why it is none."""
+    try:
+        return line if isinstance(line, Refusal) else forms.pack(line)
+    except Refusal as refusal:
+        return refusal
+
+
 class Region:
     """The database with its callers; `conn` is for plain SQL, `worker` a first worker."""
 
@@ -141,12 +151,13 @@ class Region:
     ) -> list[tuple[int, str]]:
         """Loads bills, each marked so that the oracle knows it again; what was refused."""
 
-        async def lines() -> AsyncIterator[list[Bill | Refusal]]:
+        async def lines() -> AsyncIterator[list[PackedBill | Refusal]]:
+            forms = BillForms()
             for line in bills:
                 if isinstance(line, Bill):
                     line = Bill(**{**_fields(line), "payer": f"bill {len(self.loaded)}"})
                     self.loaded[str(line.payer)] = line
-                yield [line]
+                yield [packed(forms, line)]
 
         context = (worker or self.worker).context
         answer: Any = await load_bills.load(context, self.callers["op"], lines())
