@@ -124,9 +124,17 @@ async def add(
     numbers = await conn.fetchval(_NUMBERS, len(added))
     bills, first = rows.copied(added, numbers, opened, caller, at)
     await _copy(conn, "bills", rows.BILL_COLUMNS, bills)
-    if opened:
-        await _open_next(conn, added, numbers, opened)
-    if len(opened) < len(added):
+    following = [
+        (
+            *(row.bill.subscriber_account, number, row.bill.form.period, row.plan),
+            *(row.bill.form.overpayment, row.counts_from, row.bill.due, row.bill.weight, row.paid),
+        )
+        for row, number in (zip(added, numbers, strict=True) if opened else ())
+        if row.bill.subscriber_account in opened
+    ]
+    if following:
+        await conn.execute(_OPEN_NEXT, *map(list, zip(*following, strict=True)))
+    if len(following) < len(added):
         try:
             await _copy(conn, "open_bills", rows.OPEN_COLUMNS, first)
         except asyncpg.UniqueViolationError:
@@ -137,21 +145,6 @@ async def _copy(conn: Any, table: str, columns: Sequence[str], content: bytes) -
     # asyncpg takes bare bytes for the path of a file.
     source = memoryview(content)
     await conn.copy_to_table(table, columns=columns, source=source, format="binary")
-
-
-async def _open_next(
-    conn: Any, added: Sequence[BillRow], numbers: Sequence[int], opened: Set[str]
-) -> None:
-    following = [
-        (
-            *(row.bill.subscriber_account, number, row.bill.form.period, row.plan),
-            *(row.bill.form.overpayment, row.counts_from, row.bill.due, row.bill.weight, row.paid),
-        )
-        for row, number in zip(added, numbers, strict=True)
-        if row.bill.subscriber_account in opened
-    ]
-    if following:
-        await conn.execute(_OPEN_NEXT, *map(list, zip(*following, strict=True)))
 
 
 def _by_account(rows: Sequence[Any]) -> dict[str, OpenBill]:
