@@ -11,10 +11,12 @@ from gateway.bills.rows import BillRow
 from gateway.domain.bill import OpenBill
 
 _FIND = "SELECT * FROM find_open_bills($1)"
+# Accounts come as one text: none has a space, and asyncpg takes 0.3 µs to look at an entry of an
+# array before it sends it.
 _LOCK = """
     SELECT subscriber_account, bill, period, plan, overpayment, sequence, counts_from, due, weight,
            paid
-    FROM open_bills WHERE subscriber_account = ANY ($1::text[])
+    FROM open_bills WHERE subscriber_account = ANY (string_to_array($1, ' '))
     ORDER BY subscriber_account FOR UPDATE
 """
 _SAVE_PAID = "SELECT save_paid($1, $2, $3)"
@@ -77,7 +79,7 @@ async def lock(conn: Any, accounts: Sequence[str]) -> dict[str, OpenBill]:
 
     Rows are locked in the order of the accounts, so that groups cannot wait for each other.
     """
-    return _by_account(await conn.fetch(_LOCK, list(accounts)))
+    return _by_account(await conn.fetch(_LOCK, " ".join(accounts)))
 
 
 async def save_paid(conn: Any, paid: Sequence[tuple[str, bytes, int]]) -> None:

@@ -7,6 +7,7 @@ cut off can simply be sent again.
 
 import asyncio
 import itertools
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -25,9 +26,12 @@ from gateway.splitting.plans import BillPlan
 # A COPY pays about a millisecond whenever it has more than a thousand rows; the accounts of a part
 # are locked while it is written.
 PART_MAX: Final = 4_000
+# While one part waits for us between two statements, the database writes the other.
+WRITERS_MAX: Final = 2
 # A part is in memory twice, and one message to the database.
 PART_PAYERS_LENGTH_MAX: Final = 4_194_304
 
+Part = dict[str, Line]
 Plans = Mapping[BillForm, BillPlan]
 
 
@@ -41,19 +45,20 @@ async def load(
     read = 0
     unread: Refused = []
     refused: Refused = []
-    written: asyncio.Task[Refused] | None = None
+    written: deque[tuple[Part, asyncio.Task[Refused]]] = deque()
     try:
         async with asyncio.TaskGroup() as writers:
-            # A part is gathered while the one before is written.
+            # A part is gathered while those before it are written.
             async for part in _parts(bunches, unread):
-                if written is not None:
-                    refused += await written
-                written = writers.create_task(_write_part(context, caller, part))
+                while written and _must_wait(part, [before for before, _ in written]):
+                    refused += await written.popleft()[1]
+                task = writers.create_task(_write_part(context, caller, part))
+                written.append((part, task))
                 read += len(part)
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from None
-    if written is not None:
-        refused += written.result()
+    for _, task in written:
+        refused += task.result()
     return {
         "accepted": read - len(refused),
         "refused": [
@@ -63,12 +68,17 @@ async def load(
     }
 
 
+def _must_wait(part: Part, before: Sequence[Part]) -> bool:
+    """Whether a part is one too many, or has an account in common with one being written."""
+    return len(before) >= WRITERS_MAX or any(not part.keys().isdisjoint(other) for other in before)
+
+
 async def _parts(
     bunches: AsyncIterator[Sequence[PackedBill | Refusal]], unread: Refused
-) -> AsyncIterator[list[Line]]:
-    """What was found good in parts, a bill an account, in the order of their accounts."""
+) -> AsyncIterator[Part]:
+    """What was found good in parts, a bill an account."""
     numbers = itertools.count()
-    part: dict[str, Line] = {}
+    part: Part = {}
     payers_length = 0
     async for bills in bunches:
         for bill, index in zip(bills, numbers, strict=False):
@@ -78,17 +88,19 @@ async def _parts(
             # Two bills of one account are loaded one after the other.
             full = len(part) >= PART_MAX or payers_length >= PART_PAYERS_LENGTH_MAX
             if full or bill.subscriber_account in part:
-                yield [part[account] for account in sorted(part)]
+                yield part
                 part, payers_length = {}, 0
             part[bill.subscriber_account] = (index, bill)
             if bill.payer is not None:
                 payers_length += len(bill.payer)
     if part:
-        yield [part[account] for account in sorted(part)]
+        yield part
 
 
-async def _write_part(context: Context, caller: Caller, part: Sequence[Line]) -> Refused:
-    return await patiently(context, lambda: _load_part(context, caller, part))
+async def _write_part(context: Context, caller: Caller, part: Part) -> Refused:
+    # Accounts are locked and added in their order, so that loads cannot wait for each other.
+    lines = [part[account] for account in sorted(part)]
+    return await patiently(context, lambda: _load_part(context, caller, lines))
 
 
 async def _load_part(context: Context, caller: Caller, part: Sequence[Line]) -> Refused:
