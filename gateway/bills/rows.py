@@ -8,7 +8,7 @@ asyncpg a tuple a row costs three times as much.
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from struct import Struct as Layout
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -49,23 +49,31 @@ class BillRow(Struct, frozen=True, gc=False):
     paid: bytes
 
 
+class Copied(NamedTuple):
+    """What COPY takes: for `bills`, and for open bills where there was none and where there was."""
+
+    bills: bytes
+    first: bytes | None
+    following: bytes | None
+
+
 def copied(
     rows: Sequence[BillRow], numbers: Sequence[int], opened: Set[str], caller: int, at: datetime
-) -> tuple[bytes, bytes]:
-    """What COPY takes for `bills`, and for `open_bills` less the accounts that are `opened`.
+) -> Copied:
+    """The rows with their bills' numbers; `opened` are the accounts that have an open bill.
 
     All rows of one form have the plan of the first.
     """
-    bills = [_SIGNATURE]
-    open_bills = [_SIGNATURE]
+    bills: list[bytes] = []
+    first: list[bytes] = []
+    following: list[bytes] = []
     by = _INTEGER(4, caller) + _moment(at)
-    tails: dict[BillForm, bytes] = {}
+    forms: dict[BillForm, tuple[bytes, bytes]] = {}
     for row, number in zip(rows, numbers, strict=True):
         bill = row.bill
-        form = bill.form
-        tail = tails.get(form)
-        if tail is None:
-            tail = tails[form] = _form_bytes(form, row.plan)
+        of_form = forms.get(bill.form)
+        if of_form is None:
+            of_form = forms[bill.form] = _form_bytes(bill.form, row.plan, by)
         account = bill.subscriber_account.encode()
         due = bill.due
         shared = b"".join(
@@ -78,18 +86,25 @@ def copied(
             )
         )
         payer = _NULL if bill.payer is None else _jsonb(bill.payer)
-        as_of = _NULL if form.as_of is None else _moment(form.as_of)
-        bills += (_BILL, shared, payer, tail, as_of, by)
-        if bill.subscriber_account not in opened:
-            open_bills += (_OPEN, shared, _LENGTH(len(row.paid)), row.paid, tail)
-    bills.append(_END)
-    open_bills.append(_END)
-    return b"".join(bills), b"".join(open_bills)
+        bills += (_BILL, shared, payer, of_form[0])
+        paid = row.paid
+        to_open = following if bill.subscriber_account in opened else first
+        to_open += (_OPEN, shared, _LENGTH(len(paid)), paid, of_form[1])
+    return Copied(
+        _joined(bills), _joined(first) if first else None, _joined(following) if following else None
+    )
 
 
-def _form_bytes(form: BillForm, plan: int) -> bytes:
+def _joined(fields: list[bytes]) -> bytes:
+    return b"".join((_SIGNATURE, *fields, _END))
+
+
+def _form_bytes(form: BillForm, plan: int, by: bytes) -> tuple[bytes, bytes]:
+    """The last fields of a bill and of an open bill, which are the same for all of a form."""
     period = form.period.encode()
-    return _LENGTH(len(period)) + period + _INTEGER(4, plan) + _SMALL(2, form.overpayment)
+    as_of = _NULL if form.as_of is None else _moment(form.as_of)
+    shared = _LENGTH(len(period)) + period + _INTEGER(4, plan) + _SMALL(2, form.overpayment)
+    return shared + as_of + by, shared
 
 
 def _jsonb(text: str) -> bytes:

@@ -27,17 +27,18 @@ _NUMBERS = """
 # reads all open bills costs every part of a load as much as all accounts.
 _BY_INDEX = """
     SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off;
-    SET LOCAL enable_mergejoin = off
+    SET LOCAL enable_mergejoin = off; SET LOCAL client_min_messages = warning
 """
-_OPEN_NEXT = """
+# Of this connection alone, made by its first load, and empty outside of a transaction.
+_NEXT = "next_bills"
+_MAKE_NEXT = f"""
+    CREATE TEMPORARY TABLE IF NOT EXISTS {_NEXT} (LIKE open_bills) ON COMMIT DELETE ROWS
+"""
+_OPEN_NEXT = f"""
     UPDATE open_bills AS o
-    SET bill = u.bill, period = u.period, plan = u.plan, overpayment = u.overpayment,
-        counts_from = u.counts_from, due = u.due, weight = u.weight, paid = u.paid
-    FROM unnest
-        ($1::text[], $2::bigint[], $3::text[], $4::int[], $5::smallint[], $6::int[], $7::bytea[],
-         $8::bytea[], $9::bytea[])
-        AS u (subscriber_account, bill, period, plan, overpayment, counts_from, due, weight, paid)
-    WHERE o.subscriber_account = u.subscriber_account
+    SET bill = n.bill, period = n.period, plan = n.plan, overpayment = n.overpayment,
+        counts_from = n.counts_from, due = n.due, weight = n.weight, paid = n.paid
+    FROM {_NEXT} AS n WHERE o.subscriber_account = n.subscriber_account
 """
 # Account by account, and payment by payment: nothing else keeps the planner from reading every
 # payment or refund there is.
@@ -124,19 +125,13 @@ async def add(
     each other there. Raises OpenedMeanwhile in the one that waited.
     """
     numbers = await conn.fetchval(_NUMBERS, len(added))
-    bills, first = rows.copied(added, numbers, opened, caller, at)
+    bills, first, following = rows.copied(added, numbers, opened, caller, at)
     await _copy(conn, "bills", rows.BILL_COLUMNS, bills)
-    following = [
-        (
-            *(row.bill.subscriber_account, number, row.bill.form.period, row.plan),
-            *(row.bill.form.overpayment, row.counts_from, row.bill.due, row.bill.weight, row.paid),
-        )
-        for row, number in (zip(added, numbers, strict=True) if opened else ())
-        if row.bill.subscriber_account in opened
-    ]
-    if following:
-        await conn.execute(_OPEN_NEXT, *map(list, zip(*following, strict=True)))
-    if len(following) < len(added):
+    if following is not None:
+        await conn.execute(_MAKE_NEXT)
+        await _copy(conn, _NEXT, rows.OPEN_COLUMNS, following)
+        await conn.execute(_OPEN_NEXT)
+    if first is not None:
         try:
             await _copy(conn, "open_bills", rows.OPEN_COLUMNS, first)
         except asyncpg.UniqueViolationError:
