@@ -1,11 +1,11 @@
 """Every part of the table by its name, in the order they are taken. A new part is one line here."""
 
-from loadtests.rows import hot_spots, http, latency, overload, registers, splitting, stored
+from loadtests.rows import bills, hot_spots, http, latency, overload, registers, splitting, stored
 from loadtests.stage import Part
 
 PARTS: dict[str, Part] = {
     "splitting": splitting.part,
-    "bills": stored.bills_part,
+    "bills": bills.part,
     "http": http.part,
     "alone": http.alone_part,
     "latency": latency.part,

@@ -1,10 +1,7 @@
-"""Bulk payments, loading bills, closing a batch, bytes a payment: each beside plain SQL."""
+"""Bulk payments, closing a batch, bytes a payment: each beside plain SQL."""
 
-import time
 from collections.abc import Callable, Iterator
 from itertools import count as counting
-
-import orjson
 
 from loadtests import households, http_load
 from loadtests.gateway_process import Gateway
@@ -20,12 +17,6 @@ FIXED_RECORDS = 8 * 128
 SECONDS_MAX = 120.0
 # Payments a request and requests: as many payments each, so that every closed batch is as large.
 BULK = ((1_000, 20), (20_000, 1))
-BILLS = 10_000
-
-
-def bills_part(stage: Stage) -> list[Row]:
-    """Loading bills."""
-    return [bills_row(stage.gateway, stage.peers, stage.runs, BILLS)]
 
 
 def bulk_part(stage: Stage) -> Iterator[Row]:
@@ -68,30 +59,6 @@ class BulkLoad:
             for number in range(requests)
         ]
         return http_load.load(plan, made).per_second * lines
-
-
-def bills_row(gateway: Gateway, peers: Peers, runs: int, count: int) -> Row:
-    """Loads `runs` × `count` bills, each load of accounts that had none."""
-    disturbance = Disturbance()
-    measured, against = [], []
-    for _ in range(runs):
-        first = gateway.accounts
-        bodies = households.bills(count, first=first)
-        content = b"".join(orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE) for body in bodies)
-        started = time.perf_counter()
-        gateway.load_bills(content, count)
-        measured.append(count / (time.perf_counter() - started))
-        against.append(count / peers.copy_bills(households.account(first)))
-    return Row(
-        name="load_bills",
-        what=f"loading {count} bills of 8 charges",
-        measured=Figure("bills/s", measured),
-        peer="COPY of the same rows",
-        against=Figure("/s", against),
-        must=Goal(0.3, "higher"),
-        aim=Goal(0.5, "higher"),
-        foreign_cores=disturbance.cores(),
-    )
 
 
 def bulk_row(
