@@ -13,6 +13,8 @@ cdef struct text_t:
     Py_ssize_t left
     Py_ssize_t named_from
     Py_ssize_t named_to  # 0 until the named string was met
+    Py_ssize_t aside_from
+    Py_ssize_t aside_to  # 0 until the value to lay aside was met
     int count
     int64_t numbers[TEXT_NUMBERS_MAX]
     uint8_t rest[TEXT_BYTES_MAX]
@@ -74,13 +76,26 @@ cdef bint take_number(text_t *text) noexcept nogil:
     return True
 
 
-cdef bint take_named(text_t *text) noexcept nogil:
-    """Take out the string after a colon at `at`, leaving its quotes; False where there is none."""
-    cdef Py_ssize_t at = past_spaces(text, text.at)
-    cdef Py_ssize_t closed
+cdef inline bint is_string(
+    const text_t *text, Py_ssize_t closed, const uint8_t *name, Py_ssize_t size
+) noexcept nogil:
+    """Whether the string from `at` to its closing quote is this name."""
+    return (closed - text.at - 1 == size
+            and memcmp(text.bytes + text.at + 1, name, <size_t> size) == 0)
+
+
+cdef inline Py_ssize_t value_at(const text_t *text, Py_ssize_t at) noexcept nogil:
+    """Where the value after a colon begins, the size of the text where there is none."""
+    at = past_spaces(text, at)
     if at == text.size or text.bytes[at] != c":":
-        return False
-    at = past_spaces(text, at + 1)
+        return text.size
+    return past_spaces(text, at + 1)
+
+
+cdef bint take_named(text_t *text, Py_ssize_t at) noexcept nogil:
+    """Take out the string that the value after `at` is, leaving its quotes; False if it is none."""
+    cdef Py_ssize_t closed
+    at = value_at(text, at)
     if at == text.size or text.bytes[at] != c'"':
         return False
     closed = closed_at(text, at)
@@ -94,22 +109,62 @@ cdef bint take_named(text_t *text) noexcept nogil:
     return True
 
 
-cdef bint take_apart(text_t *text, const uint8_t *key, Py_ssize_t key_size) noexcept nogil:
+cdef bint lay_aside(text_t *text, Py_ssize_t at) noexcept nogil:
+    """Take out the object or string that the value after `at` is; False where it does not end."""
+    cdef Py_ssize_t depth = 0
+    cdef bint within_string = False
+    cdef uint8_t byte
+    at = value_at(text, at)
+    if at == text.size or text.bytes[at] != c"{" and text.bytes[at] != c'"':
+        # Any other value is left where it is.
+        return True
+    text.aside_from = at
+    while at < text.size:
+        byte = text.bytes[at]
+        if within_string:
+            if byte == c"\\":
+                at += 1
+            elif byte == c'"':
+                within_string = False
+        elif byte == c'"':
+            within_string = True
+        elif byte == c"{":
+            depth += 1
+        elif byte == c"}":
+            depth -= 1
+        at += 1
+        if depth == 0 and not within_string:
+            break
+    else:
+        return False
+    text.aside_to = at
+    keep_to(text, text.aside_from)
+    # No longer than what it stands for, which has two quotes or braces at least.
+    memcpy(text.rest + text.left, b"{}", 2)
+    text.left += 2
+    text.kept = text.at = at
+    return True
+
+
+cdef bint take_apart(
+    text_t *text, const uint8_t *name, Py_ssize_t name_size, const uint8_t *aside,
+    Py_ssize_t aside_size
+) noexcept nogil:
     """Take a text apart; False where it is not so plain that what is left tells all of it."""
     cdef Py_ssize_t closed
     cdef uint8_t byte
-    if memchr(text.bytes, c"\\", <size_t> text.size) != NULL:
-        return False
     while text.at < text.size:
         byte = text.bytes[text.at]
         if byte == c'"':
             closed = closed_at(text, text.at)
             if closed < 0:
                 return False
-            if (text.named_to == 0 and closed - text.at - 1 == key_size
-                    and memcmp(text.bytes + text.at + 1, key, <size_t> key_size) == 0):
+            if text.named_to == 0 and is_string(text, closed, name, name_size):
+                if not take_named(text, closed + 1):
+                    return False
+            elif text.aside_to == 0 and is_string(text, closed, aside, aside_size):
                 text.at = closed + 1
-                if not take_named(text):
+                if not lay_aside(text, closed + 1):
                     return False
             else:
                 text.at = closed + 1
@@ -119,23 +174,30 @@ cdef bint take_apart(text_t *text, const uint8_t *key, Py_ssize_t key_size) noex
         else:
             text.at += 1
     keep_to(text, text.size)
-    return text.named_to != 0
+    # An escape may hide what a string is, or where it ends; only what was laid aside may have one.
+    return (text.named_to != 0 and memchr(text.rest, c"\\", <size_t> text.left) == NULL
+            and memchr(text.bytes + text.named_from, c"\\",
+                       <size_t> (text.named_to - text.named_from)) == NULL)
 
 
-def numbers_apart(bytes text not None, bytes key not None):
-    """What is left of a JSON text, its named string, its numbers packed; see the reference."""
+def numbers_apart(bytes text not None, bytes name not None, bytes aside not None):
+    """A JSON text without its numbers, and what was taken out of it; see the reference."""
     cdef text_t read
+    cdef const char *begin = PyBytes_AS_STRING(text)
     read.size = PyBytes_GET_SIZE(text)
     if read.size > TEXT_BYTES_MAX:
         return None
-    read.bytes = <const uint8_t *> PyBytes_AS_STRING(text)
+    read.bytes = <const uint8_t *> begin
     read.at = read.kept = read.left = read.named_from = read.named_to = 0
+    read.aside_from = read.aside_to = 0
     read.count = 0
-    if not take_apart(&read, <const uint8_t *> PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)):
+    if not take_apart(&read, <const uint8_t *> PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name),
+                      <const uint8_t *> PyBytes_AS_STRING(aside), PyBytes_GET_SIZE(aside)):
         return None
     return (
         PyBytes_FromStringAndSize(<char *> read.rest, read.left),
-        PyBytes_FromStringAndSize(<const char *> read.bytes + read.named_from,
-                                  read.named_to - read.named_from),
+        PyBytes_FromStringAndSize(begin + read.named_from, read.named_to - read.named_from),
+        None if read.aside_to == 0 else PyBytes_FromStringAndSize(
+            begin + read.aside_from, read.aside_to - read.aside_from),
         packed(read.numbers, read.count),
     )

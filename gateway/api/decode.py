@@ -37,9 +37,17 @@ _ESCAPE: Final = re.compile(r'\\(["\\])')
 _DIGITS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
+
+class _Payer(msgspec.Struct):
+    """A bill of which only the payer is there, as deep as it stands in a bill."""
+
+    payer: dict[str, object] | str
+
+
 _payment_body: Final = msgspec.json.Decoder(bodies.PaymentBody)
 _bulk_body: Final = msgspec.json.Decoder(bodies.BulkPaymentBody)
 _bill: Final = msgspec.json.Decoder(Bill)
+_payer: Final = msgspec.json.Decoder(_Payer)
 _moment: Final = msgspec.json.Decoder(bodies.Moment)
 _canonical: Final = msgspec.json.Encoder(order="deterministic")
 _encode: Final = msgspec.json.Encoder().encode
@@ -234,6 +242,12 @@ def recipient(id_: str, body: bodies.RecipientBody) -> Recipient:
 def bill(line: bytes | msgspec.Raw) -> Bill:
     """One bill; its amounts are checked where bills are loaded."""
     return strict_json.decode(_bill, bytes(line))
+
+
+def payer(value: bytes) -> dict[str, object] | str:
+    """A bill's payer out of the value alone, read as strictly as within its bill."""
+    body = strict_json.decode(_payer, b'{"payer":%b}' % value)
+    return body.payer
 
 
 def path_id(prefix: str, text: str) -> UUID:

@@ -32,7 +32,7 @@ class BillForms:
     def pack(self, bill: Bill) -> PackedBill:
         """The bill packed, and its form.
 
-        Refuses what `check_bill` does, and `pan_not_allowed`.
+        Refuses what `check_bill` does, and what `payer_text` does.
         """
         key = (structure_of(bill), bill.period, bill.overpayment, bill.as_of)
         form = self._forms.get(key)
@@ -42,9 +42,7 @@ class BillForms:
                 raise Refusal("pan_not_allowed", "Expected services without a card number")
             form = BillForm(key[0], bill.period, overpayment_policy(bill), bill.as_of)
             self._remember(key, form)
-        payer = None if bill.payer is None else orjson.dumps(bill.payer).decode()
-        if payer is not None and contains_pan(payer):
-            raise Refusal("pan_not_allowed", "Expected a payer without a card number")
+        payer = None if bill.payer is None else payer_text(bill.payer)
         dues = [charge.due for charge in bill.charges]
         weight = packed_weights(dues, [charge.weight for charge in bill.charges])
         return PackedBill(bill.subscriber_account, form, pack(dues), weight, payer)
@@ -53,3 +51,14 @@ class BillForms:
         self._forms[key] = form
         if len(self._forms) > FORMS_MAX:
             del self._forms[next(iter(self._forms))]
+
+
+def payer_text(payer: dict[str, object] | str) -> str:
+    """A payer as JSON text; refuses `malformed` and `pan_not_allowed`."""
+    try:
+        text = orjson.dumps(payer).decode()
+    except TypeError:
+        raise Refusal("malformed", "Expected whole numbers of a payer within 64 bits") from None
+    if contains_pan(text):
+        raise Refusal("pan_not_allowed", "Expected a payer without a card number")
+    return text

@@ -106,7 +106,7 @@ def bills(draw: st.DrawFn) -> dict[str, Any]:
     for name, values in (
         ("overpayment", st.sampled_from(["weights", "reject", {"charge": 0}])),
         ("as_of", st.just("2026-11-01T00:00:00+07:00")),
-        ("payer", st.sampled_from([None, "Ю. Petrov", {"name": "Иванова", "rooms": 2}])),
+        ("payer", st.sampled_from([None, "Ю. Petrov", {"name": "Иванова", "rooms": [2, 1.5]}])),
     ):
         if draw(st.integers(0, 3)) == 0:
             bill[name] = draw(values)
@@ -121,6 +121,8 @@ def renumbered(draw: st.DrawFn, value: Any, name: str = "") -> Any:
         return [renumbered(draw, inner, name) for inner in value]
     if isinstance(value, int) and name in ("due", "weight"):
         return draw(st.integers(0, AMOUNT_MAX))
+    if isinstance(value, str) and name in ("payer", "name"):
+        return draw(st.sampled_from(["", 'Ю. "Ж" \\{', "}", "\n", "4111 1111 1111 1111"]))
     if name == "tier":
         return draw(st.integers(0, 1))
     return f"a{draw(st.integers(0, 9))}" if name == "subscriber_account" else value
@@ -133,7 +135,8 @@ def loads(draw: st.DrawFn) -> list[bytes]:
     lines = []
     for bill in draw(st.lists(bills(), min_size=1, max_size=3)):
         for one in (bill, *(renumbered(draw, bill) for _ in range(4))):
-            text = json.dumps(one, ensure_ascii=False, separators=separators)
+            ascii_only = draw(st.booleans())
+            text = json.dumps(one, ensure_ascii=ascii_only, separators=separators)
             lines.append(text.encode())
     return draw(st.permutations(lines))
 
@@ -234,6 +237,55 @@ def test_a_bad_line_like_a_good_one_is_refused_as_it_is_alone(
     assert isinstance(alone, Refusal)
     assert (found.code, found.detail) == (alone.code, alone.detail)
     assert found.code == code
+
+
+PAID_BY = LIKE.replace(b'"period"', b'"payer":{"name":"N"},"period"')
+
+
+def test_payers_are_read_without_their_bills(monkeypatch: pytest.MonkeyPatch) -> None:
+    strictly = Strictly(monkeypatch)
+    reader = BillLines(BillForms())
+    payers = [b'{"name":"N"}', b'"\\"}{"', b'{"a":{"b":[1,2.5,null]}}', '"Ж"'.encode(), b"{}"]
+    read = reader.read([PAID_BY.replace(b'{"name":"N"}', payer) for payer in payers])
+    assert strictly.lines == 1
+    told = [bill.payer for bill in read if isinstance(bill, PackedBill)]
+    assert [json.loads(payer or "null") for payer in told] == [*map(json.loads, payers)]
+
+
+@pytest.mark.parametrize(
+    ("payer", "code"),
+    [
+        (b'{"name":"4111 1111 1111 1111"}', "pan_not_allowed"),
+        (b'"4111111111111111"', "pan_not_allowed"),
+        (b'{"name":"\\u0000"}', "malformed"),
+        (b'{"name":"\\ud800"}', "malformed"),
+        (b'{"name":"\x01"}', "malformed"),
+        (b'{"name":"\xff"}', "malformed"),
+        (b'{"name":1,"name":2}', "malformed"),
+        (b'{"name":NaN}', "malformed"),
+        (b'{"name":' + b"9" * 30 + b"}", "malformed"),
+        (b'{"name":' + b"9" * 18 + b"}", None),
+        (b'{"a":' * 14 + b"1" + b"}" * 14, None),
+        (b'{"a":' * 15 + b"1" + b"}" * 15, "malformed"),
+        (b'{"a":' * 2_000 + b"1" + b"}" * 2_000, "malformed"),
+        *((payer, "malformed") for payer in (b"{1}", b"{]}", b"[]", b"7", b"true", b"", b'{}"x"')),
+        (b"null", None),
+    ],
+)
+def test_a_payer_is_refused_as_it_is_in_a_bill_alone(payer: bytes, code: str | None) -> None:
+    reader = BillLines(BillForms())
+    reader.read([PAID_BY])
+    line = PAID_BY.replace(b'{"name":"N"}', payer)
+    found = reader.read([line])[0]
+    alone = BillLines(BillForms()).read([line])[0]
+    if isinstance(found, Refusal) and isinstance(alone, Refusal):
+        assert (found.code, found.detail) == (alone.code, alone.detail)
+        assert found.code == code
+    else:
+        assert code is None
+        assert isinstance(found, PackedBill)
+        assert isinstance(alone, PackedBill)
+        assert found.payer == alone.payer
 
 
 def test_a_card_number_is_found_in_every_payer_and_once_in_services() -> None:
