@@ -72,7 +72,7 @@ class OpenedMeanwhile(Exception):
 
 async def find(conn: Any, accounts: Sequence[str]) -> dict[str, OpenBill]:
     """Open bills by account; accounts without one are left out."""
-    return _by_account(await conn.fetch(_FIND, list(accounts)))
+    return _by_account(await conn.fetch(_FIND, " ".join(accounts)))
 
 
 async def lock(conn: Any, accounts: Sequence[str]) -> dict[str, OpenBill]:

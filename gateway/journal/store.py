@@ -35,7 +35,7 @@ _CLAIM = """
 """
 _BEGIN_GROUP = "SELECT * FROM begin_group($1, $2, $3, $4, $5, $6, $7)"
 _BILL = slice(3, None)
-_COMMIT_AT_ONCE = f"SELECT commit_at_once({', '.join(f'${n}' for n in range(1, 28))})"
+_COMMIT_AT_ONCE = "SELECT commit_at_once($1, $2, $3, $4, $5)"
 _NOT_AS_IT_WAS = "KP001"
 _CLAIMS = """
     SELECT k.caller, k.key, k.route, k.fingerprint, k.resource, k.answer
@@ -277,47 +277,61 @@ async def commit_at_once(
     Raises NotAsItWas where a key is not new, the fee rules are not of `terms_version`, or a bill
     is not the one that was split by. Any other error leaves the outcome unknown.
     """
-    rows = sorted(rows, key=lambda row: (row.request.claim.caller, row.request.claim.key))
-    paid = sorted(paid, key=lambda one: one.bill.subscriber_account)
-    requests = [row.request for row in rows]
-    claims = [request.claim for request in requests]
-    splits = [row.allocation for row in rows]
-    bills = [row.bill for row in rows]
     try:
         await conn.execute(
             _COMMIT_AT_ONCE,
             CUT_LOCK,
             terms_version,
             accepted_at,
-            [claim.caller for claim in claims],
-            [route_number(claim) for claim in claims],
-            [claim.key for claim in claims],
-            [claim.fingerprint for claim in claims],
-            [request.subscriber_account for request in requests],
-            [request.id for request in requests],
-            [one.bill.subscriber_account for one in paid],
-            [one.bill.bill for one in paid],
-            [one.bill.sequence for one in paid],
-            [one.paid for one in paid],
-            [one.sequence for one in paid],
-            [request.paid_at for request in requests],
-            [row.amount for row in rows],
-            [row.surcharge for row in rows],
-            [split.commission if split else 0 for split in splits],
-            [bill.bill if bill else None for bill in bills],
-            [row.sequence or None for row in rows],
-            [bill.plan if bill else None for bill in bills],
-            [request.method for request in requests],
-            [split.packed_parts if split else None for split in splits],
-            [split.packed_commissions if split else None for split in splits],
-            [request.facts.decode() for request in requests],
-            [_designation(request) for request in requests],
-            [request.reference for request in requests],
+            [_split_payment(row) for row in sorted(rows, key=_key_of)],
+            [_bill_paid(one) for one in sorted(paid, key=_account_of)],
         )
     except asyncpg.PostgresError as error:
         if error.sqlstate == _NOT_AS_IT_WAS:
             raise NotAsItWas from None
         raise
+
+
+def _key_of(row: AcceptedRow) -> tuple[int, str]:
+    claim = row.request.claim
+    return claim.caller, claim.key
+
+
+def _account_of(paid: PaidBill) -> str:
+    return paid.bill.subscriber_account
+
+
+def _split_payment(row: AcceptedRow) -> tuple[Any, ...]:
+    """A row of the type split_payment."""
+    request, split, amount, surcharge, bill, sequence = row
+    claim = request.claim
+    return (
+        request.id,
+        claim.caller,
+        route_number(claim),
+        claim.key,
+        claim.fingerprint,
+        request.subscriber_account,
+        request.paid_at,
+        amount,
+        surcharge,
+        split.commission if split else 0,
+        bill.bill if bill else None,
+        sequence or None,
+        bill.plan if bill else None,
+        request.method,
+        split.packed_parts if split else None,
+        split.packed_commissions if split else None,
+        request.facts.decode(),
+        _designation(request),
+        request.reference,
+    )
+
+
+def _bill_paid(one: PaidBill) -> tuple[Any, ...]:
+    """A row of the type bill_paid."""
+    bill = one.bill
+    return bill.subscriber_account, bill.bill, bill.sequence, one.paid, one.sequence
 
 
 def _designation(request: PaymentRequest) -> str | None:
