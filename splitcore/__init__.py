@@ -31,6 +31,7 @@ if TYPE_CHECKING or not _PURE:
         Group,
         PackedSums,
         Plan,
+        ShareRows,
         Template,
         amount_for_total,
         fee,
@@ -48,6 +49,7 @@ else:
     from splitcore.reference_cases import split_case
     from splitcore.reference_groups import Group, split_flat, split_payment
     from splitcore.reference_plans import Fees, PackedSums, Plan, pack, packed_sum, unpack
+    from splitcore.reference_rows import ShareRows
     from splitcore.reference_template import Template
 
 BACKEND: Final = "reference" if _PURE else "kernel"
@@ -74,6 +76,7 @@ __all__ = [
     "GroupFull",
     "PackedSums",
     "Plan",
+    "ShareRows",
     "SplitError",
     "Template",
     "amount_for_total",

@@ -47,6 +47,19 @@ class PackedSums:
     def totals(self) -> list[int]: ...
 
 @final
+class ShareRows:
+    def __init__(self, layout: Sequence[bytes]) -> None: ...
+    def add_plan(
+        self,
+        number: int,
+        services: Sequence[bytes | None],
+        recipients: int,
+        withheld_at: int | None,
+    ) -> None: ...
+    def lay_out(self, pages: Iterable[tuple[int, bytes]]) -> bytes: ...
+    def totals(self) -> tuple[int, ...]: ...
+
+@final
 class Plan:
     def __init__(
         self,
