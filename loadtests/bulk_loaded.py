@@ -20,8 +20,8 @@ from loadtests.gateway_process import Gateway
 from loadtests.rows.stored import DURABLE
 
 MODELS = 480
-# Numbers of households have seven digits.
-ACCOUNTS_MAX = 10_000_000
+# From there on numbers of households are the scenarios'.
+ACCOUNTS_MAX = 9_000_000
 CHUNK = 50_000
 LANES = 2
 _PAID_S_MAX = 120.0
