@@ -1,8 +1,5 @@
 # Rows of shares as text: what one recipient received, payment by payment, out of packed records.
 
-cdef extern from "stdlib.h" nogil:
-    void qsort(void *base, size_t count, size_t size, int (*compare)(const void *, const void *))
-
 cdef extern from "string.h" nogil:
     void *memchr(const void *s, int c, size_t n)
 
@@ -15,6 +12,8 @@ cdef enum:
     # Beside the layout, the service and a record's own texts, a row takes no more than this.
     ROW_TEXT = MOMENT_TEXT + 3 * NUMBER_TEXT + HEX_TEXT
     ROWS_BETWEEN_CARRIES = 1 << 18
+    DIGIT_BITS = 11
+    DIGITS = 1 << DIGIT_BITS
 
 cdef int64_t EPOCH_DAYS = 10957  # from 1970 to 2000
 cdef int64_t DAY_US = 86400000000
@@ -38,9 +37,37 @@ cdef struct record_t:
     int32_t withheld_at  # -1: nothing is ever withheld from this one
 
 
-cdef int by_place(const void *one, const void *other) noexcept nogil:
-    cdef int32_t mine = (<const record_t *> one).place, theirs = (<const record_t *> other).place
-    return (mine > theirs) - (mine < theirs)
+cdef struct turn_t:
+    uint32_t place  # above the least
+    int32_t record
+
+
+cdef turn_t *in_turn(turn_t *turns, turn_t *spare, Py_ssize_t count, uint32_t most) noexcept nogil:
+    """Turns in the order of their places, at most `most`: digit by digit, the least first."""
+    cdef Py_ssize_t starts[DIGITS]
+    cdef Py_ssize_t i, start, size
+    cdef uint32_t digit
+    cdef int shift = 0
+    cdef turn_t *swapped
+    while True:
+        memset(starts, 0, sizeof(starts))
+        for i in range(count):
+            starts[(turns[i].place >> shift) % DIGITS] += 1
+        start = 0
+        for i in range(DIGITS):
+            size = starts[i]
+            starts[i] = start
+            start += size
+        for i in range(count):
+            digit = (turns[i].place >> shift) % DIGITS
+            spare[starts[digit]] = turns[i]
+            starts[digit] += 1
+        swapped = turns
+        turns = spare
+        spare = swapped
+        shift += DIGIT_BITS
+        if shift >= 32 or most >> shift == 0:
+            return turns
 
 
 cdef inline char *put_text(char *out, const char *text, Py_ssize_t size) noexcept nogil:
@@ -130,10 +157,17 @@ cdef class ShareRows:
     cdef dict plans
     cdef list carried
     cdef int64_t sums[4]  # rows, gross, commission, refunds since they were last carried
+    cdef list pages  # records are read where they lie
     cdef record_t *records
     cdef Py_ssize_t records_room
+    cdef turn_t *turns  # and as many spare ones
+    cdef turn_t *next_turn
+    cdef turn_t *last_turn
     cdef char *text
     cdef Py_ssize_t text_room
+    cdef uint64_t moment
+    cdef char moment_text[MOMENT_TEXT]
+    cdef Py_ssize_t moment_size
 
     def __init__(self, layout):
         cdef Py_ssize_t i
@@ -149,10 +183,12 @@ cdef class ShareRows:
             self.between_size += self.between[i].size
         self.plans = {}
         self.carried = [0, 0, 0, 0]
+        self.moment_size = 0
         memset(self.sums, 0, sizeof(self.sums))
 
     def __dealloc__(self):
         PyMem_Free(self.records)
+        PyMem_Free(self.turns)
         PyMem_Free(self.text)
 
     def add_plan(self, number, services, recipients, withheld_at):
@@ -177,25 +213,44 @@ cdef class ShareRows:
             plan.services[i] = text_of(plan.kept[i])
         self.plans[number_of] = plan
 
-    def lay_out(self, pages):
-        """The rows of pages of records as text, in the order of the records' places."""
+    def read(self, pages):
+        """Read pages of records, whose rows `next_text` then tells; see the reference."""
         cdef Py_ssize_t i, count = 0
-        cdef char *out
-        cdef list kept = list(pages)  # records are read where they lie
-        for number, page in kept:
+        cdef int32_t least = INT32_MAX, most = INT32_MIN
+        self.last_turn = self.next_turn = NULL
+        self.pages = list(pages)
+        for number, page in self.pages:
             count = self.read_page(number, page, count)
         if count == 0:
-            return b""
-        qsort(self.records, <size_t> count, sizeof(record_t), &by_place)
-        out = self.text
+            return
+        PyMem_Free(self.turns)
+        self.turns = <turn_t *> PyMem_Malloc(2 * <size_t> count * sizeof(turn_t))
+        if self.turns == NULL:
+            raise MemoryError()
         for i in range(count):
-            out = self.put_record(&self.records[i], out)
+            least = min(least, self.records[i].place)
+            most = max(most, self.records[i].place)
+        for i in range(count):
+            self.turns[i].place = <uint32_t> self.records[i].place - <uint32_t> least
+            self.turns[i].record = <int32_t> i
+        self.next_turn = in_turn(
+            self.turns, self.turns + count, count, <uint32_t> most - <uint32_t> least
+        )
+        self.last_turn = self.next_turn + count
+
+    def next_text(self, size):
+        """Further rows, about `size` bytes of them; nothing when all are told."""
+        cdef int64_t enough = whole(size, "a size")
+        cdef char *out = self.text
+        while self.next_turn != self.last_turn and out - self.text < enough:
+            out = self.put_record(&self.records[self.next_turn.record], out)
+            self.next_turn += 1
             if self.sums[0] >= ROWS_BETWEEN_CARRIES:
                 self.carry()
         return PyBytes_FromStringAndSize(self.text, out - self.text)
 
     def totals(self):
-        """(rows, gross, commission, refunds) of all rows laid out so far, in kopecks."""
+        """(rows, gross, commission, refunds) of all rows told so far, in kopecks."""
         self.carry()
         return tuple(self.carried)
 
@@ -328,9 +383,47 @@ cdef class ShareRows:
         self.sums[2] += commission
         room += count * (self.between_size + record.texts + ROW_TEXT)
         out = self.room_for(out, room)
+        self.tell_moment(record.start + 4)
         for i in range(count):
-            out = put_row(self.between, record, services[i], is_refund, shares[i], withheld[i], out)
+            out = self.put_row(record, services[i], is_refund, shares[i], withheld[i], out)
         return out
+
+    cdef void tell_moment(self, const uint8_t *at) noexcept:
+        """The text of a record's moment; those of one commit group have the same."""
+        cdef uint64_t moment
+        memcpy(&moment, at, 8)
+        if self.moment_size == 0 or moment != self.moment:
+            self.moment = moment
+            self.moment_size = (
+                put_moment(self.moment_text, <int64_t> big64(moment)) - self.moment_text
+            )
+
+    cdef char *put_row(
+        self, const record_t *record, const text_t *service, bint is_refund, int64_t share,
+        int64_t withheld, char *out
+    ) noexcept:
+        cdef const text_t *between = self.between
+        cdef const char *account = <const char *> record.start + RECORD_HEAD
+        cdef const char *period = <const char *> memchr(account, c"\n", <size_t> record.texts) + 1
+        cdef int64_t gross = -share if is_refund else share
+        cdef int i
+        out = put_text(out, between[0].start, between[0].size)
+        out = put_text(out, self.moment_text, self.moment_size)
+        out = put_text(out, between[1].start, between[1].size)
+        out = put_text(out, account, period - account - 1)
+        out = put_text(out, between[2].start, between[2].size)
+        out = put_text(out, service.start, service.size)
+        out = put_text(out, between[3].start, between[3].size)
+        out = put_text(out, period, account + record.texts - period - 1)
+        out = put_number(put_text(out, between[4].start, between[4].size), gross)
+        out = put_number(put_text(out, between[5].start, between[5].size), withheld)
+        out = put_number(put_text(out, between[6].start, between[6].size), gross - withheld)
+        out = put_text(out, between[7].start, between[7].size)
+        for i in range(16):
+            out[2 * i] = HEX_DIGITS[record.start[12 + i] >> 4]
+            out[2 * i + 1] = HEX_DIGITS[record.start[12 + i] & 15]
+        out += HEX_TEXT
+        return put_text(out, between[8 + is_refund].start, between[8 + is_refund].size)
 
 
 cdef text_t text_of(object text) except *:
@@ -343,32 +436,3 @@ cdef text_t text_of(object text) except *:
         found.start = PyBytes_AS_STRING(text)
         found.size = PyBytes_GET_SIZE(text)
     return found
-
-
-cdef char *put_row(
-    const text_t *between, const record_t *record, const text_t *service, bint is_refund,
-    int64_t share, int64_t withheld, char *out
-) noexcept nogil:
-    cdef const char *account = <const char *> record.start + RECORD_HEAD
-    cdef const char *period = <const char *> memchr(account, c"\n", <size_t> record.texts) + 1
-    cdef int64_t gross = -share if is_refund else share
-    cdef uint64_t moment
-    cdef int i
-    memcpy(&moment, record.start + 4, 8)
-    out = put_text(out, between[0].start, between[0].size)
-    out = put_moment(out, <int64_t> big64(moment))
-    out = put_text(out, between[1].start, between[1].size)
-    out = put_text(out, account, period - account - 1)
-    out = put_text(out, between[2].start, between[2].size)
-    out = put_text(out, service.start, service.size)
-    out = put_text(out, between[3].start, between[3].size)
-    out = put_text(out, period, account + record.texts - period - 1)
-    out = put_number(put_text(out, between[4].start, between[4].size), gross)
-    out = put_number(put_text(out, between[5].start, between[5].size), withheld)
-    out = put_number(put_text(out, between[6].start, between[6].size), gross - withheld)
-    out = put_text(out, between[7].start, between[7].size)
-    for i in range(16):
-        out[2 * i] = HEX_DIGITS[record.start[12 + i] >> 4]
-        out[2 * i + 1] = HEX_DIGITS[record.start[12 + i] & 15]
-    out += HEX_TEXT
-    return put_text(out, between[8 + is_refund].start, between[8 + is_refund].size)

@@ -52,6 +52,7 @@ class ShareRows:
             raise SplitError("malformed", f"Expected {LAYOUT_TEXTS} texts of a layout, was other")
         self._plans: dict[int, _Plan] = {}
         self._totals = [0, 0, 0, 0]
+        self._waiting: Iterator[tuple[_Record, _Plan]] = iter(())
 
     def add_plan(
         self,
@@ -68,12 +69,14 @@ class ShareRows:
         plan = _Plan(services, recipients, withheld_at)
         self._plans[whole(number, "the number of a plan")] = plan
 
-    def lay_out(self, pages: Iterable[tuple[int, bytes]]) -> bytes:
-        """The rows of pages of records (plan, records) in the order of their places.
+    def read(self, pages: Iterable[tuple[int, bytes]]) -> None:
+        """Read pages of records (plan, records), whose rows `next_text` then tells.
 
-        No two records of one call have the same place; no share of nothing has a row. A payment's
-        commission is laid on its shares by largest remainder.
+        Rows come in the order of their records' places, which are different within one call; no
+        share of nothing has a row. A payment's commission is laid on its shares by largest
+        remainder. Rows of pages read before are forgotten where they are not yet told.
         """
+        self._waiting = iter(())
         read = [
             (record, plan)
             for number, page in pages
@@ -81,10 +84,21 @@ class ShareRows:
             for record in _records(plan, page)
         ]
         read.sort(key=lambda entry: entry[0][0])
-        return b"".join(row for record, plan in read for row in self._rows(record, plan))
+        self._waiting = iter(read)
+
+    def next_text(self, size: int) -> bytes:
+        """Further rows: of as few records as have `size` bytes; nothing when all are told."""
+        enough = whole(size, "a size")
+        text = b""
+        while len(text) < enough:
+            record, plan = next(self._waiting, (None, None))
+            if record is None or plan is None:
+                break
+            text += b"".join(self._rows(record, plan))
+        return text
 
     def totals(self) -> tuple[int, ...]:
-        """(rows, gross, commission, refunds) of all rows laid out so far, in kopecks."""
+        """(rows, gross, commission, refunds) of all rows told so far, in kopecks."""
         return tuple(self._totals)
 
     def _known(self, number: int, page: bytes) -> _Plan:

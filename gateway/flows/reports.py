@@ -4,7 +4,9 @@ The first report of a batch has all of its rows laid out, for every recipient. A
 page by page, with no connection held while its reader takes what was read.
 """
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from uuid import UUID
 
 from gateway.domain.ids import SETTLEMENT_BATCH, shown
@@ -27,11 +29,15 @@ from gateway.settlement.store import BatchRow, PositionRow
 from splitcore import ShareRows
 
 FORMATS = ("csv", "json")
-RECORDS_AT_ONCE = 10_000
+# Records are fetched so many at a time, the next while these are told, and told in such pieces.
+RECORDS_AT_ONCE = 32_768
+PIECE_BYTES = 262_144
 
 
-async def report(context: Context, batch: UUID, recipient: str, name: str) -> AsyncIterator[bytes]:
-    """The report's bytes in chunks; refuses before the first of them.
+async def report(
+    context: Context, batch: UUID, recipient: str, name: str
+) -> AsyncGenerator[bytes, None]:
+    """The report's bytes in chunks, to be closed by its reader; refuses before the first of them.
 
     Refuses `not_found` (no such batch, or no position of this recipient in it), `malformed` for an
     unknown format, `state_conflict` while the batch is being counted.
@@ -65,18 +71,20 @@ async def _lay_out(context: Context, number: int) -> None:
 
 async def _chunks(
     context: Context, batch: BatchRow, position: PositionRow, recipient: int, name: str
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     is_csv = name == "csv"
     rows = ShareRows(CSV_LAYOUT if is_csv else JSON_LAYOUT)
     text = csv_text if is_csv else json_text
     head = json_head(shown(SETTLEMENT_BATCH, batch.id), position.recipient)
     yield csv_head() if is_csv else head
     is_first = not is_csv
-    async for pages in _pages(context, batch.number, recipient, rows, text):
-        content = rows.lay_out(pages)
-        # JSON's rows each begin with a comma.
-        yield content[is_first:]
-        is_first = is_first and not content
+    async with aclosing(_pages(context, batch.number, recipient, rows, text)) as read:
+        async for pages in read:
+            rows.read(pages)
+            while content := rows.next_text(PIECE_BYTES):
+                # JSON's rows each begin with a comma.
+                yield content[is_first:]
+                is_first = False
     count, gross, commission, refunds = rows.totals()
     if (gross, commission, refunds) != (position.gross, position.commission, position.refunds):
         raise InvariantBroken("Expected a report whose rows add up to its position")
@@ -86,8 +94,11 @@ async def _chunks(
 
 async def _pages(
     context: Context, batch: int, recipient: int, rows: ShareRows, text: Callable[[str], bytes]
-) -> AsyncIterator[list[tuple[int, bytes]]]:
-    """The pages that a recipient has records on, some at a time; their plans are made known."""
+) -> AsyncGenerator[list[tuple[int, bytes]], None]:
+    """The pages that a recipient has records on, in order of time; their plans are made known.
+
+    The next are fetched while these are told, so that neither waits for the other.
+    """
     async with context.connection() as conn:
         plans = await settlement_store.report_plans(conn, batch, recipient)
         numbers = [plan.plan for plan in plans]
@@ -95,7 +106,24 @@ async def _pages(
     for plan in plans:
         services = [None if service is None else text(service) for service in plan.services]
         rows.add_plan(plan.plan, services, plan.recipients, plan.withheld_at)
-    for some in blocks:
+    following = iter(blocks)
+    fetching = _fetching(context, batch, numbers, next(following, None))
+    try:
+        while fetching is not None:
+            pages = await fetching
+            fetching = _fetching(context, batch, numbers, next(following, None))
+            yield pages
+    finally:
+        if fetching is not None:
+            fetching.cancel()
+            await asyncio.gather(fetching, return_exceptions=True)
+
+
+def _fetching(
+    context: Context, batch: int, plans: list[int], blocks: tuple[int, int] | None
+) -> asyncio.Task[list[tuple[int, bytes]]] | None:
+    async def fetch(some: tuple[int, int]) -> list[tuple[int, bytes]]:
         async with context.connection() as conn:
-            pages = await settlement_store.report_pages(conn, batch, numbers, some)
-        yield pages
+            return await settlement_store.report_pages(conn, batch, plans, some)
+
+    return None if blocks is None else asyncio.create_task(fetch(blocks))

@@ -118,7 +118,7 @@ _PAGES = """
     WHERE settlement_batch = $1 AND plan = ANY ($2::int[]) AND block BETWEEN $3 AND $4
 """
 ROWS_AT_ONCE = 2000
-BLOCK_RECORDS = 10_000
+BLOCK_RECORDS = 32_768
 COUNT_TIMEOUT_S = 600.0
 
 

@@ -121,6 +121,7 @@ async def test_reports_are_what_plain_sql_and_the_csv_module_write(
 ) -> None:
     monkeypatch.setattr(settlement_store, "BLOCK_RECORDS", 7)
     monkeypatch.setattr(reports, "RECORDS_AT_ONCE", 20)
+    monkeypatch.setattr(reports, "PIECE_BYTES", 300)
     await busy_day(region)
     closed = [await region.close("c1")]
     payment = await region.conn.fetchval("SELECT min(payment::text)::uuid FROM allocations")

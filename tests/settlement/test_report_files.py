@@ -39,7 +39,8 @@ def rows(layout: tuple[bytes, ...], service: bytes, account: str = "220012345") 
     laid = ShareRows(layout)
     laid.add_plan(1, [service], 1, 0)
     page = record(0, 62_182, 933, account, False) + record(1, 100, 0, account, True)
-    return laid.lay_out([(1, page)])
+    laid.read([(1, page)])
+    return laid.next_text(10_000)
 
 
 def cells(service: str, account: str = "220012345") -> list[list[str]]:

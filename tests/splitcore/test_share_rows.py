@@ -25,7 +25,7 @@ def record(
     is_refund: bool = False,
 ) -> bytes:
     return (
-        place.to_bytes(4, "big")
+        place.to_bytes(4, "big", signed=True)
         + moment.to_bytes(8, "big", signed=True)
         + PAYMENT
         + bytes([is_refund])
@@ -42,6 +42,15 @@ def rows(made: type[Any] = splitcore.ShareRows) -> Any:
     return made_rows
 
 
+def pieces(told: Any, pages: list[tuple[int, bytes]]) -> list[bytes]:
+    told.read(pages)
+    return list(iter(lambda: told.next_text(150), b""))
+
+
+def laid_out(told: Any, pages: list[tuple[int, bytes]]) -> bytes:
+    return b"".join(pieces(told, pages))
+
+
 BACKENDS = pytest.mark.parametrize(
     "made", [splitcore.ShareRows, reference_rows.ShareRows], ids=["door", "law"]
 )
@@ -56,7 +65,7 @@ def test_rows_stand_in_the_order_of_their_places(made: type[Any]) -> None:
         (8, record(3, [250], moment=0, texts=b"A/1\n2025-01\n")),
     ]
     payment = PAYMENT.hex().encode()
-    assert told.lay_out(pages) == (
+    assert laid_out(told, pages) == (
         b"<2026-11-12T02:31:07.005000+00:00;220012345;heating;2026-10;6000;30;5970;%b;p>"
         b"<2026-11-12T02:31:07.005000+00:00;220012345;water;2026-10;2000;10;1990;%b;p>"
         b"<2000-01-01T00:00:00+00:00;A/1;waste;2025-01;250;0;250;%b;p>"
@@ -64,8 +73,8 @@ def test_rows_stand_in_the_order_of_their_places(made: type[Any]) -> None:
         % (payment, payment, payment, payment)
     )
     assert told.totals() == (4, 8_250, 40, 100)
-    assert told.lay_out([]) == b""
-    assert told.lay_out([(7, record(0, [0, 9, 0]))]) == b""
+    assert laid_out(told, []) == b""
+    assert laid_out(told, [(7, record(0, [0, 9, 0]))]) == b""
     assert told.totals() == (4, 8_250, 40, 100)
 
 
@@ -82,7 +91,7 @@ def test_rows_stand_in_the_order_of_their_places(made: type[Any]) -> None:
     ],
 )
 def test_moments(made: type[Any], moment: int, text: bytes) -> None:
-    laid = rows(made).lay_out([(7, record(0, [1, 0, 0], moment=moment))])
+    laid = laid_out(rows(made), [(7, record(0, [1, 0, 0], moment=moment))])
     assert laid.startswith(b"<" + text + b";")
 
 
@@ -110,7 +119,25 @@ GOOD = record(0, [1, 2, 3], [0, 0, 2])
 )
 def test_what_is_no_record_is_refused(made: type[Any], pages: Any) -> None:
     with pytest.raises(SplitError, match="malformed"):
-        rows(made).lay_out(pages)
+        laid_out(rows(made), pages)
+
+
+@BACKENDS
+def test_rows_come_in_pieces_of_whole_records(made: type[Any]) -> None:
+    told = rows(made)
+    told.read([(7, b"".join(record(place, [1, 0, 2]) for place in (70_000, -5, 3, 2**31 - 1)))])
+    two = told.next_text(1)
+    assert two.count(b"<") == 2
+    assert (told.next_text(0), told.totals()[0]) == (b"", 2)
+    assert told.next_text(len(two) + 1) == two * 2
+    told.read([(7, record(1, [0, 0, 7]))])
+    assert told.next_text(10**9).count(b"<") == 1
+    assert told.next_text(1) == b""
+    with pytest.raises(SplitError, match="malformed"):
+        told.read([(7, record(1, [0, 0, 7]) + b"\1")])
+    assert told.next_text(1) == b""
+    with pytest.raises(SplitError, match="malformed"):
+        told.next_text(1.0)
 
 
 @BACKENDS
@@ -139,7 +166,7 @@ def test_many_long_rows_are_laid_out_and_added_up_whole(made: type[Any]) -> None
     told = made(LAYOUT)
     told.add_plan(1, [b"s" * 500] * 300, 1, 0)
     shares = [AMOUNT_MAX] * 300
-    laid = told.lay_out([(1, b"".join(record(n, shares, [0]) for n in range(1_000)))])
+    laid = laid_out(told, [(1, b"".join(record(n, shares, [0]) for n in range(1_000)))])
     assert laid.count(b"s" * 500) == 300_000
     assert told.totals() == (300_000, 300_000 * AMOUNT_MAX, 0, 0)
 
@@ -184,5 +211,5 @@ def test_the_door_lays_out_as_the_law_does(
         told: Any = made(LAYOUT)
         for plan in plans:
             told.add_plan(*plan)
-        laid.append((told.lay_out(pages), told.totals()))
+        laid.append((pieces(told, pages), told.totals()))
     assert laid[0] == laid[1]
