@@ -15,8 +15,7 @@ cdef enum:
     DIGIT_BITS = 11
     DIGITS = 1 << DIGIT_BITS
 
-cdef int64_t EPOCH_DAYS = 10957  # from 1970 to 2000
-cdef int64_t DAY_US = 86400000000
+cdef int64_t MARCH_0_TO_2000 = 63108720000000000  # microseconds
 cdef int64_t MOMENT_START = -63082281600000000  # the year 1
 cdef int64_t MOMENT_END = 252455616000000000  # the year 10000
 cdef const char *HEX_DIGITS = "0123456789abcdef"
@@ -94,15 +93,12 @@ cdef char *put_padded(char *out, int64_t number, int digits) noexcept nogil:
 
 cdef char *put_moment(char *out, int64_t moment) noexcept nogil:
     """Microseconds from 2000 on as RFC 3339 in UTC, a fraction only where there is one."""
-    cdef int64_t days = moment // DAY_US, left = moment % DAY_US
-    cdef int64_t era, of_era, year_of_era, of_year, month, year, seconds
-    if left < 0:
-        left += DAY_US
-        days -= 1
-    seconds = left // 1000000
+    # Years begin in March of the year 0 here, so that a leap day is the last; an era is 400 years.
+    cdef int64_t days = (moment + MARCH_0_TO_2000) // 86400000000LL
+    cdef int64_t left = moment + MARCH_0_TO_2000 - days * 86400000000LL
+    cdef int64_t seconds = left // 1000000
+    cdef int64_t era, of_era, year_of_era, of_year, month, year
     left -= seconds * 1000000
-    # Years begin in March here, so that a leap day is the last; an era is 400 of them.
-    days += EPOCH_DAYS + 719468
     era = days // 146097
     of_era = days - era * 146097
     year_of_era = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
