@@ -51,14 +51,14 @@ cdef turn_t *in_turn(turn_t *turns, turn_t *spare, Py_ssize_t count, uint32_t mo
     while True:
         memset(starts, 0, sizeof(starts))
         for i in range(count):
-            starts[(turns[i].place >> shift) % DIGITS] += 1
+            starts[(turns[i].place >> shift) & (DIGITS - 1)] += 1
         start = 0
         for i in range(DIGITS):
             size = starts[i]
             starts[i] = start
             start += size
         for i in range(count):
-            digit = (turns[i].place >> shift) % DIGITS
+            digit = (turns[i].place >> shift) & (DIGITS - 1)
             spare[starts[digit]] = turns[i]
             starts[digit] += 1
         swapped = turns
