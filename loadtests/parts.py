@@ -1,6 +1,15 @@
 """Every part of the table by its name, in the order they are taken. A new part is one line here."""
 
-from loadtests.rows import hot_spots, http, latency, overload, registers, settlement, splitting, stored
+from loadtests.rows import (
+    hot_spots,
+    http,
+    latency,
+    overload,
+    registers,
+    settlement,
+    splitting,
+    stored,
+)
 from loadtests.stage import Part
 
 PARTS: dict[str, Part] = {
