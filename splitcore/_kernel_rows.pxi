@@ -116,15 +116,6 @@ cdef char *put_moment(char *out, int64_t moment) noexcept nogil:
     return put_text(out, "+00:00", 6)
 
 
-cdef Py_ssize_t packed_size(const uint8_t *start, const uint8_t *end, Py_ssize_t count) noexcept:
-    """Bytes of a vector of `count` integers that begins at `start`, -1 where it is none."""
-    cdef Py_ssize_t size
-    if start >= end or (start[0] != 4 and start[0] != 8):
-        return -1
-    size = 1 + start[0] * count
-    return size if end - start >= size else -1
-
-
 cdef object not_a_record(str expected):
     return refusal(MALFORMED, f"Expected {expected} in a record, was other")
 

@@ -15,8 +15,28 @@ _ADD = """
     VALUES ($1, $2, $3, $4, $5, $6)
 """
 _UNCOUNTED = "SELECT number FROM settlement_batches WHERE state = 'cut' ORDER BY number"
-_SPLITS = "SELECT plan, shares, commissions FROM allocations WHERE settlement_batch = $1"
-_REFUNDS = "SELECT plan, shares FROM refunds WHERE settlement_batch = $1 AND shares IS NOT NULL"
+# What does not fit this memory goes to disk; a sort by plan would move every record once more.
+_STRINGING = "SET LOCAL work_mem = '32MB'; SET LOCAL enable_sort = off"
+# Vectors of one plan are strung together, so that they come here and are added up by the thousand
+# and not one by one. Blocks bound what is in memory at once, here and in the database.
+_SPLITS = """
+    SELECT plan, count(*) AS splits, string_agg(shares, ''::bytea) AS shares,
+           string_agg(commissions, ''::bytea) AS commissions
+    FROM (SELECT plan, shares, commissions, row_number() OVER () / $2 AS block FROM allocations
+          WHERE settlement_batch = $1) AS a
+    GROUP BY block, plan
+"""
+_REFUNDS = """
+    SELECT plan, string_agg(shares, ''::bytea) AS shares
+    FROM (SELECT plan, shares, row_number() OVER () / $2 AS block FROM refunds
+          WHERE settlement_batch = $1 AND shares IS NOT NULL) AS r
+    GROUP BY block, plan
+"""
+_PLACES = """
+    SELECT plan, count(*) AS parts,
+           (SELECT count(*) FROM split_plan_recipients AS r WHERE r.plan = p.plan) AS recipients
+    FROM split_plan_parts AS p GROUP BY plan
+"""
 _COUNT = """
     WITH moved AS (
         SELECT p.recipient, m.kopecks AS gross, 0 AS refunds, 0 AS commission, 0 AS carried_in
@@ -67,9 +87,7 @@ _POSITIONS = """
 _APPROVE = """
     UPDATE settlement_batches SET state = $2, approved_at = $3, approved_by = $4 WHERE number = $1
 """
-# Places are given in the order that reports are read in. What is added up in memory beyond this
-# goes to disk; a sort by plan would move every record once more.
-_LAY_OUT_SETTINGS = "SET LOCAL work_mem = '32MB'; SET LOCAL enable_sort = off"
+# Places are given in the order that reports are read in.
 _LAY_OUT = r"""
     WITH moved AS (
         SELECT a.at, a.payment, NULL::uuid AS refund, a.subscriber_account, b.period, a.plan,
@@ -97,17 +115,19 @@ _LAY_OUT = r"""
     FROM placed GROUP BY plan, place / $2
 """
 _LAID_OUT = "SELECT EXISTS (SELECT FROM report_pages WHERE settlement_batch = $1)"
+# Looked for plan by plan: the planner does not know yet that a batch was just laid out.
+_LAID_PLANS = """
+    SELECT mine.plan FROM (SELECT DISTINCT plan FROM split_plan_parts WHERE recipient = $2) AS mine
+    CROSS JOIN LATERAL (SELECT FROM report_pages AS l
+                        WHERE l.settlement_batch = $1 AND l.plan = mine.plan LIMIT 1) AS laid
+"""
 _REPORT_PLANS = """
     SELECT p.plan,
-           array_agg(CASE WHEN p.recipient = $2 THEN p.service END ORDER BY p.place) AS services,
+           array_agg(CASE WHEN p.recipient = $1 THEN p.service END ORDER BY p.place) AS services,
            (SELECT count(*) FROM split_plan_recipients AS r WHERE r.plan = p.plan) AS recipients,
            (SELECT r.place FROM split_plan_recipients AS r
-            WHERE r.plan = p.plan AND r.recipient = $2) AS withheld_at
-    FROM split_plan_parts AS p
-    WHERE p.plan IN (SELECT mine.plan FROM split_plan_parts AS mine WHERE mine.recipient = $2)
-      AND EXISTS (SELECT FROM report_pages AS l
-                  WHERE l.settlement_batch = $1 AND l.plan = p.plan)
-    GROUP BY p.plan
+            WHERE r.plan = p.plan AND r.recipient = $1) AS withheld_at
+    FROM split_plan_parts AS p WHERE p.plan = ANY ($2::int[]) GROUP BY p.plan
 """
 _BLOCKS = """
     SELECT block, sum(records) AS records FROM report_pages
@@ -117,7 +137,8 @@ _PAGES = """
     SELECT plan, content FROM report_pages
     WHERE settlement_batch = $1 AND plan = ANY ($2::int[]) AND block BETWEEN $3 AND $4
 """
-ROWS_AT_ONCE = 2000
+# Few, so that payers whom this worker serves wait for few.
+ROWS_AT_ONCE = 16
 BLOCK_RECORDS = 32_768
 COUNT_TIMEOUT_S = 600.0
 
@@ -187,10 +208,12 @@ async def count(conn: Any, number: int, state: str) -> None:
     The rows pass through the kernel's sums: the database would take several times as long to
     unpack them. The audit adds them up again in SQL.
     """
-    netting = Netting()
-    async for row in _pages(conn, _SPLITS, number):
-        netting.split(row["plan"], row["shares"], row["commissions"])
-    async for row in _pages(conn, _REFUNDS, number):
+    await conn.execute(_STRINGING)
+    places = {row["plan"]: (row["parts"], row["recipients"]) for row in await conn.fetch(_PLACES)}
+    netting = Netting(places)
+    async for row in _strung(conn, _SPLITS, number):
+        netting.split(row["plan"], row["splits"], row["shares"], row["commissions"])
+    async for row in _strung(conn, _REFUNDS, number):
         netting.refund(row["plan"], row["shares"])
     columns: list[list[int]] = []
     for sums in (netting.shared(), netting.returned(), netting.withheld()):
@@ -199,8 +222,8 @@ async def count(conn: Any, number: int, state: str) -> None:
     await conn.execute(_COUNTED, number, state, netting.splits, timeout=COUNT_TIMEOUT_S)
 
 
-async def _pages(conn: Any, query: str, number: int) -> AsyncIterator[Any]:
-    cursor = await conn.cursor(query, number, timeout=COUNT_TIMEOUT_S)
+async def _strung(conn: Any, query: str, number: int) -> AsyncIterator[Any]:
+    cursor = await conn.cursor(query, number, BLOCK_RECORDS, timeout=COUNT_TIMEOUT_S)
     while rows := await cursor.fetch(ROWS_AT_ONCE, timeout=COUNT_TIMEOUT_S):
         for row in rows:
             yield row
@@ -237,13 +260,14 @@ async def laid_out(conn: Any, number: int) -> bool:
 async def lay_out(conn: Any, number: int) -> None:
     """Lay the rows of a counted batch out for its reports, in a transaction of one at a time."""
     if not await laid_out(conn, number):
-        await conn.execute(_LAY_OUT_SETTINGS)
+        await conn.execute(_STRINGING)
         await conn.execute(_LAY_OUT, number, BLOCK_RECORDS, timeout=COUNT_TIMEOUT_S)
 
 
 async def report_plans(conn: Any, number: int, recipient: int) -> list[ReportPlan]:
     """The plans by which a recipient received anything in a batch that is laid out."""
-    rows = await conn.fetch(_REPORT_PLANS, number, recipient)
+    laid = [row["plan"] for row in await conn.fetch(_LAID_PLANS, number, recipient)]
+    rows = await conn.fetch(_REPORT_PLANS, recipient, laid)
     return [ReportPlan(*row.values()) for row in rows]
 
 
