@@ -70,9 +70,9 @@ class Gateway:
         finally:
             connection.close()
 
-    def add_recipients(self) -> None:
+    def add_recipients(self, companies: int = households.COMPANIES) -> None:
         """Make known everyone whom the bills of `households` name."""
-        for body in households.recipients():
+        for body in households.recipients(companies):
             id_ = body.pop("id")
             self.send("PUT", f"/v1/recipients/{id_}", body)
 

@@ -32,14 +32,14 @@ PlaceOf = Callable[[int], dict[str, int]]
 KINDS = {"company": "management_company", "waste": "regional_operator"}
 
 
-def recipients() -> list[dict[str, Any]]:
+def recipients(companies: int = COMPANIES) -> list[dict[str, Any]]:
     """Bodies of PUT /v1/recipients/{id}, `id` among their members."""
     names = sorted(
         {
             template.format(district=district, company=company)
             for _, template, _, _ in SERVICES
             for district in range(DISTRICTS)
-            for company in range(COMPANIES)
+            for company in range(companies)
         }
     )
     return [

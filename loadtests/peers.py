@@ -63,6 +63,20 @@ _UNPACK = """
         (SELECT max(number) FROM settlement_batches)
 """
 _GROUP_BY = "SELECT recipient, sum(amount_kopecks) FROM batch_shares GROUP BY recipient"
+# The rows of all reports as their readers want them, so that COPY has nothing to do but write.
+_REPORT_ROWS = """
+    DROP TABLE IF EXISTS peer.report_rows;
+    CREATE UNLOGGED TABLE peer.report_rows AS
+    SELECT s.at AS accepted_at, s.subscriber_account, s.service, b.period,
+           s.amount_kopecks AS gross_kopecks, 0::bigint AS commission_kopecks,
+           s.amount_kopecks AS net_kopecks, 'pay_' || replace(s.payment::text, '-', '') AS payment,
+           'payment' AS kind
+    FROM shares AS s
+    JOIN bills AS b ON b.subscriber_account = s.subscriber_account AND b.number = s.bill
+    WHERE s.settlement_batch = (SELECT max(number) FROM settlement_batches);
+    ANALYZE peer.report_rows
+"""
+_COPY_REPORT_ROWS = "SELECT * FROM peer.report_rows"
 
 PaymentValues = tuple[UUID, int, str, bytes, str, int, int, datetime]
 
@@ -163,6 +177,25 @@ class Peers:
     def group_by(self) -> float:
         """Seconds of one GROUP BY over the unpacked shares."""
         return self._timed(lambda: self._conn.fetch(_GROUP_BY))
+
+    def make_report_rows(self) -> None:
+        """Make the rows of all reports of the batch closed last, where `copy_report_rows` reads."""
+        self._runner.run(self._conn.execute(_REPORT_ROWS))
+
+    def copy_report_rows(self) -> tuple[float, int]:
+        """Seconds of one COPY of these rows as CSV to us, and how many bytes it was."""
+        size = 0
+
+        async def take(piece: bytes) -> None:
+            nonlocal size
+            size += len(piece)
+
+        async def work() -> None:
+            await self._conn.copy_from_query(
+                _COPY_REPORT_ROWS, output=take, format="csv", delimiter=";"
+            )
+
+        return self._timed(work), size
 
     def _timed(self, work: Callable[[], Awaitable[object]]) -> float:
         async def run() -> float:

@@ -31,6 +31,7 @@ if TYPE_CHECKING or not _PURE:
         Group,
         PackedSums,
         Plan,
+        ShareRows,
         Template,
         amount_for_total,
         fee,
@@ -49,6 +50,7 @@ else:
     from splitcore.reference_cases import split_case
     from splitcore.reference_groups import Group, split_flat, split_payment
     from splitcore.reference_plans import Fees, PackedSums, Plan, pack, packed_sum, unpack
+    from splitcore.reference_rows import ShareRows
     from splitcore.reference_template import Template
     from splitcore.reference_texts import numbers_apart
 
@@ -76,6 +78,7 @@ __all__ = [
     "GroupFull",
     "PackedSums",
     "Plan",
+    "ShareRows",
     "SplitError",
     "Template",
     "amount_for_total",

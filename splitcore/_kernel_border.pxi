@@ -286,6 +286,15 @@ cdef Py_ssize_t packed_count(object vector) except -1:
     return size // width
 
 
+cdef Py_ssize_t packed_size(const uint8_t *start, const uint8_t *end, Py_ssize_t count) noexcept:
+    """Bytes of a vector of `count` integers that begins at `start`, -1 where it is none."""
+    cdef Py_ssize_t size
+    if start >= end or (start[0] != 4 and start[0] != 8):
+        return -1
+    size = 1 + start[0] * count
+    return size if end - start >= size else -1
+
+
 cdef int64_t read_packed(const uint8_t *start, Py_ssize_t count, int64_t *values) noexcept nogil:
     """The integers of a vector of checked form; returns all of them or-ed together."""
     cdef int64_t every = 0

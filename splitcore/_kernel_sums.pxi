@@ -35,11 +35,31 @@ cdef class PackedSums:
 
     def add(self, object packed):
         """Add a vector, each of its integers to the sum of its place."""
-        cdef Py_ssize_t i
-        cdef const uint8_t *start
         if packed_count(packed) != self.places:
             raise refusal(MALFORMED, f"Expected a vector of {self.places} places, was another")
-        start = <const uint8_t *> PyBytes_AS_STRING(packed)
+        self.add_values(<const uint8_t *> PyBytes_AS_STRING(packed))
+
+    def add_all(self, object strung):
+        """Add vectors strung together: how many there were; see the reference."""
+        cdef const uint8_t *at
+        cdef const uint8_t *end
+        cdef Py_ssize_t size
+        cdef int64_t count = 0
+        if not PyBytes_CheckExact(strung):
+            raise refusal(MALFORMED, "Expected packed vectors in bytes, was other")
+        at = <const uint8_t *> PyBytes_AS_STRING(strung)
+        end = at + PyBytes_GET_SIZE(strung)
+        while at < end:
+            size = packed_size(at, end, self.places)
+            if size < 0:
+                raise refusal(MALFORMED, f"Expected vectors of {self.places} places, was other")
+            self.add_values(at)
+            at += size
+            count += 1
+        return count
+
+    cdef int add_values(self, const uint8_t *start) except -1:
+        cdef Py_ssize_t i
         if read_packed(start, self.places, self.values) < 0:
             raise refusal(MALFORMED, "Expected values from 0, was a negative one")
         for i in range(self.places):
@@ -50,6 +70,7 @@ cdef class PackedSums:
                 self.sums[i] = 0
             else:
                 self.sums[i] += self.values[i]
+        return 0
 
     def totals(self):
         """The sum of each place."""

@@ -65,6 +65,21 @@ class PackedSums:
             raise SplitError("malformed", f"Expected {len(self._sums)} places, was {len(values)}")
         self._sums = [before + value for before, value in zip(self._sums, values, strict=True)]
 
+    def add_all(self, strung: bytes) -> int:
+        """Add vectors strung together: how many there were.
+
+        Of bytes that are not whole vectors of this length, those before the fault are added.
+        """
+        if type(strung) is not bytes:
+            raise SplitError("malformed", f"Expected vectors in bytes, was {found(strung)}")
+        count = at = 0
+        while at < len(strung):
+            end = at + 1 + strung[at] * len(self._sums)
+            self.add(strung[at:end])
+            count += 1
+            at = end
+        return count
+
     def totals(self) -> list[int]:
         """The sum of each place."""
         return list(self._sums)

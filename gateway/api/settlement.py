@@ -1,5 +1,6 @@
 """Views of settlement batches: close, approve, show, the payout file, recipients' reports."""
 
+from contextlib import aclosing
 from typing import Final
 
 import msgspec
@@ -71,10 +72,11 @@ async def report(house: House, call: Call) -> web.StreamResponse:
     response = web.StreamResponse(status=replies.OK, headers=headers)
     if call.request.version == HttpVersion10:
         response.force_close()
-    await response.prepare(call.request)
-    async for piece in pieces:
-        await response.write(piece)
-    await response.write_eof()
+    async with aclosing(pieces):
+        await response.prepare(call.request)
+        async for piece in pieces:
+            await response.write(piece)
+        await response.write_eof()
     return response
 
 

@@ -23,9 +23,10 @@ async def money(conn: Any) -> MoneyGauges:
     """The gauges as of one moment; a long day's rows may take longer than a payment ever may."""
     async with conn.transaction(isolation="repeatable_read", readonly=True):
         await store.take_time(conn)
+        batches = await store.uncounted(conn)
         return MoneyGauges(
-            imbalance=await store.open_imbalance(conn),
+            imbalance=await store.imbalance(conn, batches[0]),
             suspense=await store.suspense(conn),
-            unsettled=await store.unsettled(conn),
+            unsettled=await store.unsettled(conn, batches),
             payouts=await store.payouts_by_state(conn),
         )

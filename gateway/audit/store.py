@@ -1,6 +1,6 @@
 """SQL of the audit: what to recompute from, and the checks that SQL alone can do."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 PAGE_ROWS = 2000
@@ -218,45 +218,36 @@ _FILES = """
     LEFT JOIN payout_files AS f ON f.settlement_batch = b.number AND f.format = '1c'
 """
 
-_OPEN_IMBALANCE = """
+# The numbers are asked for first: known, they let the planner read these batches alone.
+_OPEN_BATCH = "SELECT settlement_batch FROM cut"
+_CUT_BATCHES = "SELECT number FROM settlement_batches WHERE state = 'cut'"
+_IMBALANCE = """
     SELECT coalesce(sum(credit_kopecks - debit_kopecks), 0)::bigint AS imbalance FROM ledger
-    WHERE settlement_batch = (SELECT settlement_batch FROM cut)
+    WHERE settlement_batch = $1
 """
 _SUSPENSE = """
     SELECT (SELECT coalesce(sum(amount), 0) FROM payments WHERE bill IS NULL)
          - (SELECT coalesce(sum(amount), 0) FROM resolutions)
          - (SELECT coalesce(sum(amount), 0) FROM refunds WHERE shares IS NULL) AS suspense
 """
-# Added up by plan and place first: names are joined to a few sums, not to every share.
 _UNSETTLED = """
-    WITH uncounted AS (
-        SELECT number FROM settlement_batches WHERE state = 'cut'
-        UNION ALL SELECT settlement_batch FROM cut),
-    shared AS (
-        SELECT a.plan, s.place, sum(s.kopecks) AS kopecks
-        FROM uncounted AS u JOIN allocations AS a ON a.settlement_batch = u.number
-        CROSS JOIN LATERAL unpack(a.shares) AS s GROUP BY a.plan, s.place),
-    returned AS (
-        SELECT r.plan, s.place, sum(s.kopecks) AS kopecks
-        FROM uncounted AS u JOIN refunds AS r ON r.settlement_batch = u.number
-        CROSS JOIN LATERAL unpack(r.shares) AS s GROUP BY r.plan, s.place),
-    withheld AS (
-        SELECT a.plan, c.place, sum(c.kopecks) AS kopecks
-        FROM uncounted AS u JOIN allocations AS a ON a.settlement_batch = u.number
-        CROSS JOIN LATERAL unpack(a.commissions) AS c GROUP BY a.plan, c.place)
     SELECT r.kind, sum(m.kopecks)::bigint AS kopecks
-    FROM (SELECT p.recipient, m.kopecks
-          FROM shared AS m JOIN split_plan_parts AS p USING (plan, place)
+    FROM (SELECT p.recipient, sum(packed_at(a.shares, p.place)) AS kopecks
+          FROM allocations AS a JOIN split_plan_parts AS p USING (plan)
+          WHERE a.settlement_batch = ANY ($1::int[]) GROUP BY p.recipient
           UNION ALL
-          SELECT p.recipient, -m.kopecks
-          FROM returned AS m JOIN split_plan_parts AS p USING (plan, place)
+          SELECT p.recipient, -sum(packed_at(f.shares, p.place))
+          FROM refunds AS f JOIN split_plan_parts AS p USING (plan)
+          WHERE f.settlement_batch = ANY ($1::int[]) GROUP BY p.recipient
           UNION ALL
-          SELECT p.recipient, -m.kopecks
-          FROM withheld AS m JOIN split_plan_recipients AS p USING (plan, place)
+          SELECT p.recipient, -sum(packed_at(a.commissions, p.place))
+          FROM allocations AS a JOIN split_plan_recipients AS p USING (plan)
+          WHERE a.settlement_batch = ANY ($1::int[]) AND a.commissions IS NOT NULL
+          GROUP BY p.recipient
           UNION ALL
-          SELECT p.recipient, p.payable FROM positions AS p
+          SELECT p.recipient, sum(p.payable) FROM positions AS p
           JOIN settlement_batches AS b ON b.number = p.settlement_batch
-          WHERE b.state = 'closed') AS m
+          WHERE b.state = 'closed' GROUP BY p.recipient) AS m
     JOIN recipients AS r ON r.number = m.recipient GROUP BY r.kind
 """
 _PAYOUTS = "SELECT state, count(*) AS payouts FROM payouts GROUP BY state"
@@ -267,10 +258,16 @@ async def take_time(conn: Any) -> None:
     await conn.execute("SET LOCAL statement_timeout = 0")
 
 
-async def open_imbalance(conn: Any) -> int:
-    """Kopecks that the ledger of the open batch is out of balance by."""
-    imbalance: int = await conn.fetchval(_OPEN_IMBALANCE, timeout=GAUGES_TIMEOUT_S)
-    return imbalance
+async def uncounted(conn: Any) -> list[int]:
+    """Batches without positions: the open one, and after it those that were cut."""
+    cut = [row[0] for row in await conn.fetch(_CUT_BATCHES)]
+    return [await conn.fetchval(_OPEN_BATCH), *cut]
+
+
+async def imbalance(conn: Any, batch: int) -> int:
+    """Kopecks that the ledger of a batch is out of balance by."""
+    found: int = await conn.fetchval(_IMBALANCE, batch, timeout=GAUGES_TIMEOUT_S)
+    return found
 
 
 async def suspense(conn: Any) -> int:
@@ -278,9 +275,9 @@ async def suspense(conn: Any) -> int:
     return int(await conn.fetchval(_SUSPENSE, timeout=GAUGES_TIMEOUT_S))
 
 
-async def unsettled(conn: Any) -> dict[str, int]:
-    """Kopecks owed to recipients by kind: in open, uncounted and closed batches."""
-    rows = await conn.fetch(_UNSETTLED, timeout=GAUGES_TIMEOUT_S)
+async def unsettled(conn: Any, batches: Sequence[int]) -> dict[str, int]:
+    """Kopecks owed to recipients by kind: in the given batches, and in closed ones."""
+    rows = await conn.fetch(_UNSETTLED, batches, timeout=GAUGES_TIMEOUT_S)
     return {row["kind"]: row["kopecks"] for row in rows}
 
 

@@ -1,34 +1,43 @@
-"""A recipient's report of a settlement batch: a row a share, adding up to its position."""
+"""A recipient's report of a settlement batch: a row a share, adding up to its position.
 
-from collections.abc import AsyncIterator
-from typing import Any
+The first report of a batch has all of its rows laid out, for every recipient. A report is then read
+page by page, with no connection held while its reader takes what was read.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from uuid import UUID
 
-from gateway.domain.ids import PAYMENT, SETTLEMENT_BATCH, shown
+from gateway.domain.ids import SETTLEMENT_BATCH, shown
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.flows.context import Context
-from gateway.journal.db_transaction import reading
+from gateway.flows.patience import patiently
+from gateway.journal.db_transaction import counting
 from gateway.parties import store as party_store
 from gateway.settlement import store as settlement_store
 from gateway.settlement.report_files import (
-    ReportRow,
-    ReportTotals,
-    added,
+    CSV_LAYOUT,
+    JSON_LAYOUT,
     csv_head,
-    csv_rows,
+    csv_text,
     json_head,
-    json_rows,
     json_tail,
-    share_commissions,
+    json_text,
 )
-from gateway.settlement.store import BatchRow, PositionRow, ShareRow
+from gateway.settlement.store import BatchRow, PositionRow
+from splitcore import ShareRows
 
 FORMATS = ("csv", "json")
-PAGE_ROWS = 1000
+# Records are fetched so many at a time, the next while these are told, and told in such pieces.
+RECORDS_AT_ONCE = 32_768
+PIECE_BYTES = 262_144
 
 
-async def report(context: Context, batch: UUID, recipient: str, name: str) -> AsyncIterator[bytes]:
-    """The report's bytes in chunks; refuses before the first of them.
+async def report(
+    context: Context, batch: UUID, recipient: str, name: str
+) -> AsyncGenerator[bytes, None]:
+    """The report's bytes in chunks, to be closed by its reader; refuses before the first of them.
 
     Refuses `not_found` (no such batch, or no position of this recipient in it), `malformed` for an
     unknown format, `state_conflict` while the batch is being counted.
@@ -41,67 +50,80 @@ async def report(context: Context, batch: UUID, recipient: str, name: str) -> As
         if row is None or party is None:
             raise Refusal("not_found", "Expected a settlement batch and a recipient")
         positions = await settlement_store.positions(conn, row.number)
+        laid_out = await settlement_store.laid_out(conn, row.number)
     if row.payments is None:
         raise Refusal("state_conflict", "Expected a batch that is counted; close it again")
     position = next((p for p in positions if p.recipient == recipient), None)
     if position is None:
         raise Refusal("not_found", "Expected a recipient with a position in the batch")
+    if not laid_out:
+        await _lay_out(context, row.number)
     return _chunks(context, row, position, party[0], name)
+
+
+async def _lay_out(context: Context, number: int) -> None:
+    async def attempt() -> None:
+        async with context.connection() as conn, counting(conn):
+            await settlement_store.lay_out(conn, number)
+
+    await patiently(context, attempt)
 
 
 async def _chunks(
     context: Context, batch: BatchRow, position: PositionRow, recipient: int, name: str
-) -> AsyncIterator[bytes]:
-    totals = ReportTotals()
+) -> AsyncGenerator[bytes, None]:
+    is_csv = name == "csv"
+    rows = ShareRows(CSV_LAYOUT if is_csv else JSON_LAYOUT)
+    text = csv_text if is_csv else json_text
     head = json_head(shown(SETTLEMENT_BATCH, batch.id), position.recipient)
-    yield csv_head() if name == "csv" else head
-    async with context.connection() as conn, reading(conn):
-        async for rows in _pages(conn, batch.number, recipient):
-            first = totals.rows == 0
-            totals = added(totals, rows)
-            yield csv_rows(rows) if name == "csv" else json_rows(rows, first)
-    if (totals.gross, totals.net) != (position.gross, position.net):
+    yield csv_head() if is_csv else head
+    is_first = not is_csv
+    async with aclosing(_pages(context, batch.number, recipient, rows, text)) as read:
+        async for pages in read:
+            rows.read(pages)
+            while content := rows.next_text(PIECE_BYTES):
+                # JSON's rows each begin with a comma.
+                yield content[is_first:]
+                is_first = False
+    count, gross, commission, refunds = rows.totals()
+    if (gross, commission, refunds) != (position.gross, position.commission, position.refunds):
         raise InvariantBroken("Expected a report whose rows add up to its position")
-    if name == "json":
-        yield json_tail(totals)
+    if not is_csv:
+        yield json_tail(count, gross, commission, refunds)
 
 
-async def _pages(conn: Any, batch: int, recipient: int) -> AsyncIterator[list[ReportRow]]:
-    """Report rows a page at a time, shares of one payment never on two pages."""
-    page: list[ReportRow] = []
-    together: list[ShareRow] = []
-    async for row in settlement_store.report_rows(conn, batch, recipient):
-        if together and (row.payment, row.refund) != (together[0].payment, together[0].refund):
-            page += _report_rows(together)
-            together = []
-            if len(page) >= PAGE_ROWS:
-                yield page
-                page = []
-        together.append(row)
-    page += _report_rows(together)
-    if page:
-        yield page
+async def _pages(
+    context: Context, batch: int, recipient: int, rows: ShareRows, text: Callable[[str], bytes]
+) -> AsyncGenerator[list[tuple[int, bytes]], None]:
+    """The pages that a recipient has records on, in order of time; their plans are made known.
+
+    The next are fetched while these are told, so that neither waits for the other.
+    """
+    async with context.connection() as conn:
+        plans = await settlement_store.report_plans(conn, batch, recipient)
+        numbers = [plan.plan for plan in plans]
+        blocks = await settlement_store.report_blocks(conn, batch, numbers, RECORDS_AT_ONCE)
+    for plan in plans:
+        services = [None if service is None else text(service) for service in plan.services]
+        rows.add_plan(plan.plan, services, plan.recipients, plan.withheld_at)
+    following = iter(blocks)
+    fetching = _fetching(context, batch, numbers, next(following, None))
+    try:
+        while fetching is not None:
+            pages = await fetching
+            fetching = _fetching(context, batch, numbers, next(following, None))
+            yield pages
+    finally:
+        if fetching is not None:
+            fetching.cancel()
+            await asyncio.gather(fetching, return_exceptions=True)
 
 
-def _report_rows(together: list[ShareRow]) -> list[ReportRow]:
-    """Rows of one payment's (or refund's) shares, its commission laid on them to the kopeck."""
-    if not together:
-        return []
-    is_refund = together[0].refund is not None
-    withheld = [0] * len(together)
-    if not is_refund:
-        withheld = share_commissions(together[0].commission, [row.amount for row in together])
-    return [
-        ReportRow(
-            accepted_at=row.at,
-            subscriber_account=row.subscriber_account,
-            service=row.service,
-            period=row.period,
-            gross_kopecks=row.amount,
-            commission_kopecks=commission,
-            net_kopecks=row.amount - commission,
-            payment=shown(PAYMENT, row.payment),
-            kind="refund" if is_refund else "payment",
-        )
-        for row, commission in zip(together, withheld, strict=True)
-    ]
+def _fetching(
+    context: Context, batch: int, plans: list[int], blocks: tuple[int, int] | None
+) -> asyncio.Task[list[tuple[int, bytes]]] | None:
+    async def fetch(some: tuple[int, int]) -> list[tuple[int, bytes]]:
+        async with context.connection() as conn:
+            return await settlement_store.report_pages(conn, batch, plans, some)
+
+    return None if blocks is None else asyncio.create_task(fetch(blocks))

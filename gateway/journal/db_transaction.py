@@ -50,19 +50,14 @@ def cutting(conn: Any) -> Any:
 
 @asynccontextmanager
 async def counting(conn: Any) -> AsyncIterator[None]:
-    """A transaction that counts closed batches; one at a time, payments go on meanwhile."""
+    """A transaction that counts closed batches, or lays their rows out; one at a time.
+
+    Payments go on meanwhile.
+    """
     async with conn.transaction():
         # Counting a day takes as long as it takes; it holds up nobody.
         await conn.execute("SET LOCAL statement_timeout = 0")
         await conn.execute("SELECT pg_advisory_xact_lock($1)", COUNT_LOCK, timeout=COUNT_WAIT_S)
-        yield
-
-
-@asynccontextmanager
-async def reading(conn: Any) -> AsyncIterator[None]:
-    """A transaction in which every statement, and every cursor, sees the same rows."""
-    async with conn.transaction(isolation="repeatable_read", readonly=True):
-        await conn.execute("SET LOCAL statement_timeout = 0")
         yield
 
 

@@ -3,30 +3,37 @@
 Names come later and elsewhere; a place of a plan is all that is known here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from splitcore import PackedSums, unpack
+from gateway.domain.refusals import InvariantBroken
+from splitcore import PackedSums
 
 
 class Netting:
     """What the shares, commissions and refunds of one settlement batch add up to, in kopecks."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: Mapping[int, tuple[int, int]]) -> None:
+        """`places` are how many parts and recipients each plan has."""
         self.splits = 0
+        self._places = places
         self._shared: dict[int, PackedSums] = {}
         self._withheld: dict[int, PackedSums] = {}
         self._returned: dict[int, PackedSums] = {}
 
-    def split(self, plan: int, shares: bytes, commissions: bytes | None) -> None:
-        """Add one allocation."""
-        self.splits += 1
-        _add(self._shared, plan, shares)
+    def split(self, plan: int, count: int, shares: bytes, commissions: bytes | None) -> None:
+        """Add allocations of one plan, their vectors strung together; most have no commissions."""
+        self.splits += count
+        parts, recipients = self._places[plan]
+        added = _sums(self._shared, plan, parts).add_all(shares)
+        if added != count:
+            raise InvariantBroken(f"Expected shares of {count} allocations, was {added}")
         if commissions is not None:
-            _add(self._withheld, plan, commissions)
+            _sums(self._withheld, plan, recipients).add_all(commissions)
 
     def refund(self, plan: int, shares: bytes) -> None:
-        """Add one refund of shares."""
-        _add(self._returned, plan, shares)
+        """Add refunds of shares, strung together."""
+        parts, _ = self._places[plan]
+        _sums(self._returned, plan, parts).add_all(shares)
 
     def shared(self) -> list[tuple[int, int, int]]:
         """(plan, place of the part, kopecks), nothing left out but zeros."""
@@ -41,11 +48,11 @@ class Netting:
         return list(_flat(self._returned))
 
 
-def _add(sums: dict[int, PackedSums], plan: int, packed: bytes) -> None:
+def _sums(sums: dict[int, PackedSums], plan: int, places: int) -> PackedSums:
     found = sums.get(plan)
     if found is None:
-        found = sums[plan] = PackedSums(len(unpack(packed)))
-    found.add(packed)
+        found = sums[plan] = PackedSums(places)
+    return found
 
 
 def _flat(sums: dict[int, PackedSums]) -> Iterator[tuple[int, int, int]]:

@@ -1,86 +1,33 @@
 """A recipient's report of one settlement batch as bytes: a row a share, refunds as negative rows.
 
-Pure: rows come in their order and leave in it. Must not compute what is owed; it only checks
-that every row adds up and that the rows together are the position they explain.
+Pure: the formats are texts around figures, which splitcore's ShareRows lays out. Must not compute
+what is owed; whoever writes a report checks that its rows are the position they explain.
 """
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
 import orjson
-from msgspec import Struct
-
-from gateway.domain.refusals import InvariantBroken
-from splitcore import largest_remainder
 
 CSV_HEADER: Final = (
     *("accepted_at", "subscriber_account", "service", "period"),
     *("gross_kopecks", "commission_kopecks", "net_kopecks", "payment", "kind"),
 )
+# What stands before each figure of a row, then what ends the row of a payment and of a refund;
+# accounts and periods have no letter that either format would have to mark.
+CSV_LAYOUT: Final = (
+    *(b"", b";", b";", b";", b";", b";", b";", b";pay_"),
+    *(b";payment\r\n", b";refund\r\n"),
+)
+JSON_LAYOUT: Final = (
+    *(b',{"accepted_at":"', b'","subscriber_account":"', b'","service":', b',"period":"'),
+    *(b'","gross_kopecks":', b',"commission_kopecks":', b',"net_kopecks":', b',"payment":"pay_'),
+    *(b'","kind":"payment"}', b'","kind":"refund"}'),
+)
 _BOM: Final = "\ufeff"
 # Spreadsheets run a text that begins so; OWASP, CSV injection.
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-
-class ReportRow(Struct, frozen=True):
-    """One share of one payment, or of one refund with its money negative; kopecks.
-
-    `accepted_at` carries its offset; `payment` is the payment's id, of a refund too.
-    """
-
-    accepted_at: datetime
-    subscriber_account: str
-    service: str
-    period: str
-    gross_kopecks: int
-    commission_kopecks: int
-    net_kopecks: int
-    payment: str
-    kind: Literal["payment", "refund"]
-
-
-class ReportTotals(Struct, frozen=True):
-    """What a report's rows add up to: net = gross - commission - refunds, in kopecks.
-
-    `gross` is of payments alone, `refunds` is positive; `commission` is what is kept of both.
-    """
-
-    rows: int = 0
-    gross: int = 0
-    commission: int = 0
-    refunds: int = 0
-    net: int = 0
-
-
-def share_commissions(commission: int, shares: Sequence[int]) -> list[int]:
-    """A recipient's commission on one payment, laid on its shares by largest remainder.
-
-    Kopecks; 0 <= commission <= sum of shares, so no share receives less than nothing.
-    """
-    if not 0 <= commission <= sum(shares):
-        raise InvariantBroken(f"Expected a commission within {sum(shares)}, was {commission}")
-    if commission == 0:
-        return [0] * len(shares)
-    return list(largest_remainder(commission, shares))
-
-
-def added(before: ReportTotals, rows: Iterable[ReportRow]) -> ReportTotals:
-    """Totals with these rows added; InvariantBroken for a row that does not add up itself."""
-    count, gross, commission = before.rows, before.gross, before.commission
-    refunds, net = before.refunds, before.net
-    for row in rows:
-        _check(row)
-        count += 1
-        if row.kind == "payment":
-            gross += row.gross_kopecks
-        else:
-            refunds -= row.gross_kopecks
-        commission += row.commission_kopecks
-        net += row.net_kopecks
-    return ReportTotals(rows=count, gross=gross, commission=commission, refunds=refunds, net=net)
 
 
 def csv_head() -> bytes:
@@ -88,18 +35,15 @@ def csv_head() -> bytes:
     return (_BOM + ";".join(CSV_HEADER) + "\r\n").encode()
 
 
-def csv_rows(rows: Iterable[ReportRow]) -> bytes:
-    """Rows of a CSV report.
+def csv_text(text: str) -> bytes:
+    """A text as it stands in a row of CSV, quoted where it must be.
 
-    A text that a spreadsheet would run as a formula gets an apostrophe before it; numbers stay
-    plain. InvariantBroken for a row that does not add up.
+    One that a spreadsheet would run as a formula gets an apostrophe before it.
     """
-    page = io.StringIO()
-    lines = csv.writer(page, delimiter=";", lineterminator="\r\n")
-    for row in rows:
-        _check(row)
-        lines.writerow(_csv_line(row))
-    return page.getvalue().encode()
+    line = io.StringIO()
+    plain = f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    csv.writer(line, delimiter=";", lineterminator="\r\n").writerow((plain, ""))
+    return line.getvalue().removesuffix(";\r\n").encode()
 
 
 def json_head(settlement_batch: str, recipient: str) -> bytes:
@@ -108,47 +52,21 @@ def json_head(settlement_batch: str, recipient: str) -> bytes:
     return opened[:-1] + b',"rows":['
 
 
-def json_rows(rows: Iterable[ReportRow], first: bool) -> bytes:
-    """Rows of a JSON report; `first` for those that follow the beginning."""
-    shown = []
-    for row in rows:
-        _check(row)
-        shown.append(orjson.dumps({name: getattr(row, name) for name in CSV_HEADER}))
-    return (b"" if first or not shown else b",") + b",".join(shown)
+def json_text(text: str) -> bytes:
+    """A text as it stands in a row of JSON."""
+    return orjson.dumps(text)
 
 
-def json_tail(added_up: ReportTotals) -> bytes:
-    """The end of a JSON report: what its rows add up to."""
-    shown = {name: getattr(added_up, name) for name in ReportTotals.__struct_fields__}
-    return b'],"totals":' + orjson.dumps(shown) + b"}"
+def json_tail(rows: int, gross: int, commission: int, refunds: int) -> bytes:
+    """The end of a JSON report: what its rows add up to, in kopecks.
 
-
-def _check(row: ReportRow) -> None:
-    money = (row.gross_kopecks, row.commission_kopecks, row.net_kopecks)
-    if any(type(amount) is not int for amount in money):
-        raise InvariantBroken("Expected whole kopecks in a report's row, was another type")
-    if row.gross_kopecks - row.commission_kopecks != row.net_kopecks:
-        raise InvariantBroken("Expected net = gross - commission in a report's row, was another")
-    if (row.kind == "refund") != (row.gross_kopecks < 0):
-        raise InvariantBroken("Expected refunds negative and payments not, was otherwise")
-    if row.accepted_at.tzinfo is None:
-        raise InvariantBroken("Expected accepted_at with an offset, was without")
-
-
-def _csv_line(row: ReportRow) -> tuple[str | int, ...]:
-    return (
-        row.accepted_at.isoformat(),
-        # Its letters cannot make a formula that does anything, and reports are joined by it.
-        row.subscriber_account,
-        _plain_text(row.service),
-        _plain_text(row.period),
-        row.gross_kopecks,
-        row.commission_kopecks,
-        row.net_kopecks,
-        _plain_text(row.payment),
-        row.kind,
-    )
-
-
-def _plain_text(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    `gross` is of payments alone, `refunds` is positive; `commission` is what is kept of both.
+    """
+    totals = {
+        "rows": rows,
+        "gross": gross,
+        "commission": commission,
+        "refunds": refunds,
+        "net": gross - commission - refunds,
+    }
+    return b'],"totals":' + orjson.dumps(totals) + b"}"

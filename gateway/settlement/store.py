@@ -15,8 +15,28 @@ _ADD = """
     VALUES ($1, $2, $3, $4, $5, $6)
 """
 _UNCOUNTED = "SELECT number FROM settlement_batches WHERE state = 'cut' ORDER BY number"
-_SPLITS = "SELECT plan, shares, commissions FROM allocations WHERE settlement_batch = $1"
-_REFUNDS = "SELECT plan, shares FROM refunds WHERE settlement_batch = $1 AND shares IS NOT NULL"
+# What does not fit this memory goes to disk; a sort by plan would move every record once more.
+_STRINGING = "SET LOCAL work_mem = '32MB'; SET LOCAL enable_sort = off"
+# Vectors of one plan are strung together, so that they come here and are added up by the thousand
+# and not one by one. Blocks bound what is in memory at once, here and in the database.
+_SPLITS = """
+    SELECT plan, count(*) AS splits, string_agg(shares, ''::bytea) AS shares,
+           string_agg(commissions, ''::bytea) AS commissions
+    FROM (SELECT plan, shares, commissions, row_number() OVER () / $2 AS block FROM allocations
+          WHERE settlement_batch = $1) AS a
+    GROUP BY block, plan
+"""
+_REFUNDS = """
+    SELECT plan, string_agg(shares, ''::bytea) AS shares
+    FROM (SELECT plan, shares, row_number() OVER () / $2 AS block FROM refunds
+          WHERE settlement_batch = $1 AND shares IS NOT NULL) AS r
+    GROUP BY block, plan
+"""
+_PLACES = """
+    SELECT plan, count(*) AS parts,
+           (SELECT count(*) FROM split_plan_recipients AS r WHERE r.plan = p.plan) AS recipients
+    FROM split_plan_parts AS p GROUP BY plan
+"""
 _COUNT = """
     WITH moved AS (
         SELECT p.recipient, m.kopecks AS gross, 0 AS refunds, 0 AS commission, 0 AS carried_in
@@ -67,30 +87,59 @@ _POSITIONS = """
 _APPROVE = """
     UPDATE settlement_batches SET state = $2, approved_at = $3, approved_by = $4 WHERE number = $1
 """
-# Written from the allocations and not from the views over them: the planner would join each
-# share with every commission of the batch.
-_REPORT = """
-    SELECT a.at, a.subscriber_account, part.service, b.period, s.kopecks AS amount_kopecks,
-           a.payment, NULL::uuid AS refund, coalesce(c.kopecks, 0) AS commission_kopecks, s.place
-    FROM allocations AS a
-    CROSS JOIN LATERAL unpack(a.shares) AS s
-    JOIN split_plan_parts AS part ON part.plan = a.plan AND part.place = s.place
-    JOIN bills AS b ON b.subscriber_account = a.subscriber_account AND b.number = a.bill
-    LEFT JOIN LATERAL (
-        SELECT withheld.kopecks FROM split_plan_recipients AS r
-        JOIN unpack(a.commissions) AS withheld ON withheld.place = r.place
-        WHERE r.plan = a.plan AND r.recipient = part.recipient) AS c ON true
-    WHERE a.settlement_batch = $1 AND part.recipient = $2 AND s.kopecks > 0
-    UNION ALL
-    SELECT s.at, s.subscriber_account, s.service, b.period, s.amount_kopecks, s.payment,
-           s.refund, 0, s.place
-    FROM shares AS s
-    JOIN allocations AS a ON a.payment = s.payment AND a.subscriber_account = s.subscriber_account
-    JOIN bills AS b ON b.subscriber_account = a.subscriber_account AND b.number = a.bill
-    WHERE s.settlement_batch = $1 AND s.recipient = $2 AND s.refund IS NOT NULL
-    ORDER BY at, payment, refund NULLS FIRST, place
+# Places are given in the order that reports are read in.
+_LAY_OUT = r"""
+    WITH moved AS (
+        SELECT a.at, a.payment, NULL::uuid AS refund, a.subscriber_account, b.period, a.plan,
+               a.shares, a.commissions
+        FROM allocations AS a
+        JOIN bills AS b ON b.subscriber_account = a.subscriber_account AND b.number = a.bill
+        WHERE a.settlement_batch = $1
+        UNION ALL
+        SELECT r.refunded_at, r.payment, r.id, r.subscriber_account, b.period, r.plan, r.shares,
+               NULL
+        FROM refunds AS r
+        JOIN allocations AS a
+            ON a.payment = r.payment AND a.subscriber_account = r.subscriber_account
+        JOIN bills AS b ON b.subscriber_account = a.subscriber_account AND b.number = a.bill
+        WHERE r.settlement_batch = $1 AND r.shares IS NOT NULL),
+    placed AS (
+        SELECT *, row_number() OVER (ORDER BY at, payment, refund NULLS FIRST)::integer AS place
+        FROM moved)
+    INSERT INTO report_pages (settlement_batch, plan, block, records, content)
+    SELECT $1, plan, place / $2, count(*),
+           string_agg(int4send(place) || timestamptz_send(at) || uuid_send(payment)
+                      || CASE WHEN refund IS NULL THEN '\x00'::bytea ELSE '\x01'::bytea END
+                      || convert_to(subscriber_account || E'\n' || period || E'\n', 'UTF8')
+                      || shares || coalesce(commissions, '\x00'::bytea), ''::bytea)
+    FROM placed GROUP BY plan, place / $2
 """
-ROWS_AT_ONCE = 2000
+_LAID_OUT = "SELECT EXISTS (SELECT FROM report_pages WHERE settlement_batch = $1)"
+# Looked for plan by plan: the planner does not know yet that a batch was just laid out.
+_LAID_PLANS = """
+    SELECT mine.plan FROM (SELECT DISTINCT plan FROM split_plan_parts WHERE recipient = $2) AS mine
+    CROSS JOIN LATERAL (SELECT FROM report_pages AS l
+                        WHERE l.settlement_batch = $1 AND l.plan = mine.plan LIMIT 1) AS laid
+"""
+_REPORT_PLANS = """
+    SELECT p.plan,
+           array_agg(CASE WHEN p.recipient = $1 THEN p.service END ORDER BY p.place) AS services,
+           (SELECT count(*) FROM split_plan_recipients AS r WHERE r.plan = p.plan) AS recipients,
+           (SELECT r.place FROM split_plan_recipients AS r
+            WHERE r.plan = p.plan AND r.recipient = $1) AS withheld_at
+    FROM split_plan_parts AS p WHERE p.plan = ANY ($2::int[]) GROUP BY p.plan
+"""
+_BLOCKS = """
+    SELECT block, sum(records) AS records FROM report_pages
+    WHERE settlement_batch = $1 AND plan = ANY ($2::int[]) GROUP BY block ORDER BY block
+"""
+_PAGES = """
+    SELECT plan, content FROM report_pages
+    WHERE settlement_batch = $1 AND plan = ANY ($2::int[]) AND block BETWEEN $3 AND $4
+"""
+# Few, so that payers whom this worker serves wait for few.
+ROWS_AT_ONCE = 16
+BLOCK_RECORDS = 32_768
 COUNT_TIMEOUT_S = 600.0
 
 
@@ -122,21 +171,17 @@ class PositionRow(Struct, frozen=True):
     carried_out: int
 
 
-class ShareRow(Struct, frozen=True, gc=False):
-    """A share of a batch as its recipient's report needs it.
+class ReportPlan(Struct, frozen=True):
+    """A plan as one recipient's report tells it.
 
-    `commission` is what was withheld from the recipient in the whole payment; a refund's amount
-    is negative.
+    `services` by place, None where the share is another's; `withheld_at` is the recipient's place
+    among the plan's `recipients`.
     """
 
-    at: datetime
-    subscriber_account: str
-    service: str
-    period: str
-    amount: int
-    payment: UUID
-    refund: UUID | None
-    commission: int
+    plan: int
+    services: list[str | None]
+    recipients: int
+    withheld_at: int
 
 
 async def cut(conn: Any) -> int:
@@ -163,10 +208,12 @@ async def count(conn: Any, number: int, state: str) -> None:
     The rows pass through the kernel's sums: the database would take several times as long to
     unpack them. The audit adds them up again in SQL.
     """
-    netting = Netting()
-    async for row in _pages(conn, _SPLITS, number):
-        netting.split(row["plan"], row["shares"], row["commissions"])
-    async for row in _pages(conn, _REFUNDS, number):
+    await conn.execute(_STRINGING)
+    places = {row["plan"]: (row["parts"], row["recipients"]) for row in await conn.fetch(_PLACES)}
+    netting = Netting(places)
+    async for row in _strung(conn, _SPLITS, number):
+        netting.split(row["plan"], row["splits"], row["shares"], row["commissions"])
+    async for row in _strung(conn, _REFUNDS, number):
         netting.refund(row["plan"], row["shares"])
     columns: list[list[int]] = []
     for sums in (netting.shared(), netting.returned(), netting.withheld()):
@@ -175,8 +222,8 @@ async def count(conn: Any, number: int, state: str) -> None:
     await conn.execute(_COUNTED, number, state, netting.splits, timeout=COUNT_TIMEOUT_S)
 
 
-async def _pages(conn: Any, query: str, number: int) -> AsyncIterator[Any]:
-    cursor = await conn.cursor(query, number, timeout=COUNT_TIMEOUT_S)
+async def _strung(conn: Any, query: str, number: int) -> AsyncIterator[Any]:
+    cursor = await conn.cursor(query, number, BLOCK_RECORDS, timeout=COUNT_TIMEOUT_S)
     while rows := await cursor.fetch(ROWS_AT_ONCE, timeout=COUNT_TIMEOUT_S):
         for row in rows:
             yield row
@@ -204,10 +251,46 @@ async def approve(conn: Any, number: int, state: str, at: datetime, caller: int)
     await conn.execute(_APPROVE, number, state, at, caller)
 
 
-async def report_rows(conn: Any, number: int, recipient: int) -> AsyncIterator[ShareRow]:
-    """The shares of a recipient in a batch, in order of time; the conn is in a transaction."""
-    async for row in conn.cursor(
-        _REPORT, number, recipient, prefetch=ROWS_AT_ONCE, timeout=COUNT_TIMEOUT_S
-    ):
-        *columns, _ = row.values()
-        yield ShareRow(*columns)
+async def laid_out(conn: Any, number: int) -> bool:
+    """Whether the rows of a batch are laid out for its reports, or there are none."""
+    found: bool = await conn.fetchval(_LAID_OUT, number)
+    return found
+
+
+async def lay_out(conn: Any, number: int) -> None:
+    """Lay the rows of a counted batch out for its reports, in a transaction of one at a time."""
+    if not await laid_out(conn, number):
+        await conn.execute(_STRINGING)
+        await conn.execute(_LAY_OUT, number, BLOCK_RECORDS, timeout=COUNT_TIMEOUT_S)
+
+
+async def report_plans(conn: Any, number: int, recipient: int) -> list[ReportPlan]:
+    """The plans by which a recipient received anything in a batch that is laid out."""
+    laid = [row["plan"] for row in await conn.fetch(_LAID_PLANS, number, recipient)]
+    rows = await conn.fetch(_REPORT_PLANS, recipient, laid)
+    return [ReportPlan(*row.values()) for row in rows]
+
+
+async def report_blocks(
+    conn: Any, number: int, plans: Sequence[int], records_max: int
+) -> list[tuple[int, int]]:
+    """Runs of blocks (first, last), one after another.
+
+    Each has at most `records_max` records of the plans, or is a single block.
+    """
+    blocks: list[tuple[int, int]] = []
+    room = 0
+    for row in await conn.fetch(_BLOCKS, number, plans):
+        if row["records"] > room:
+            blocks.append((row["block"], row["block"]))
+            room = records_max
+        blocks[-1] = (blocks[-1][0], row["block"])
+        room -= row["records"]
+    return blocks
+
+
+async def report_pages(
+    conn: Any, number: int, plans: Sequence[int], blocks: tuple[int, int]
+) -> list[tuple[int, bytes]]:
+    """(plan, records) of the plans within blocks."""
+    return [tuple(row) for row in await conn.fetch(_PAGES, number, plans, *blocks)]

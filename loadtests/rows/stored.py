@@ -1,12 +1,11 @@
-"""Bulk payments, closing a batch, bytes a payment: each beside plain SQL."""
+"""Bulk payments, bytes a payment: each beside plain SQL."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count as counting
 
 from loadtests import households, http_load
 from loadtests.gateway_process import Gateway
-from loadtests.machine import Disturbance
-from loadtests.measure import Turns, timed
+from loadtests.measure import Turns
 from loadtests.peers import Peers, payment_rows
 from loadtests.report import Figure, Goal, Row
 from loadtests.stage import Stage
@@ -15,20 +14,17 @@ DURABLE = '"status":201'
 # Eight transfers of 128 bytes, as a ledger of fixed-size records keeps them.
 FIXED_RECORDS = 8 * 128
 SECONDS_MAX = 120.0
-# Payments a request and requests: as many payments each, so that every closed batch is as large.
+# Payments a request, and requests.
 BULK = ((1_000, 20), (20_000, 1))
 
 
 def bulk_part(stage: Stage) -> Iterator[Row]:
-    """Bulk payments, closing what they made, and the disk they took."""
+    """Bulk payments, and the disk they took."""
     gateway, peers = stage.stocked(), stage.peers
     load = BulkLoad(gateway)
-    closing = Closing(gateway, peers)
-    closing.close()
     disk = Disk(peers)
     for lines, requests in BULK:
-        yield bulk_row(load, peers, stage.runs, lines, requests, closing)
-    yield closing.row()
+        yield bulk_row(load, peers, stage.runs, lines, requests)
     yield disk.row()
 
 
@@ -61,18 +57,14 @@ class BulkLoad:
         return http_load.load(plan, made).per_second * lines
 
 
-def bulk_row(
-    load: BulkLoad, peers: Peers, runs: int, lines: int, requests: int, after: Callable[[], None]
-) -> Row:
-    """Bulk requests of `lines` payments; `after` is called after each run of the gateway's."""
+def bulk_row(load: BulkLoad, peers: Peers, runs: int, lines: int, requests: int) -> Row:
+    """Bulk requests of `lines` payments."""
     rows = [payment_rows(lines * requests, f"peer{lines}-{run}") for run in range(runs)]
-
-    def gateway() -> float:
-        per_second = load.per_second(lines, requests)
-        after()
-        return per_second
-
-    turns = Turns(runs, gateway, lambda: peers.insert_groups(rows.pop()))
+    turns = Turns(
+        runs,
+        lambda: load.per_second(lines, requests),
+        lambda: peers.insert_groups(rows.pop()),
+    )
     return Row(
         name=f"bulk_{lines}",
         what=f"bulk, {lines} payments a request, durable",
@@ -83,44 +75,6 @@ def bulk_row(
         aim=Goal(0.6, "higher"),
         foreign_cores=turns.foreign_cores,
     )
-
-
-class Closing:
-    """Closes what is open whenever it is called, and times the same sums by plain SQL."""
-
-    def __init__(self, gateway: Gateway, peers: Peers) -> None:
-        self._gateway = gateway
-        self._peers = peers
-        self._measured: list[float] = []
-        self._against: list[float] = []
-        self._payments: list[int] = []
-        self._disturbance = Disturbance()
-
-    def close(self) -> int:
-        """Close the open batch; how many payments it has."""
-        answer = self._gateway.send("POST", "/v1/settlement-batches", {})
-        payments: int = answer["payments"]
-        return payments
-
-    def __call__(self) -> None:
-        seconds = timed(lambda: self._payments.append(self.close()))
-        self._measured.append(seconds * 1000)
-        self._peers.unpack_last_batch()
-        self._against.append(self._peers.group_by() * 1000)
-
-    def row(self) -> Row:
-        """All closings so far."""
-        payments = self._payments[-1]
-        return Row(
-            name="close",
-            what=f"close and positions of {payments} payments ({8 * payments} shares)",
-            measured=Figure("ms", self._measured),
-            peer="one GROUP BY over the same shares, unpacked before",
-            against=Figure("ms", self._against),
-            must=Goal(2, "lower"),
-            aim=Goal(1.2, "lower"),
-            foreign_cores=self._disturbance.cores(),
-        )
 
 
 class Disk:

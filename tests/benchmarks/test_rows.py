@@ -6,7 +6,7 @@ import pytest
 
 from loadtests import scenario, stage
 from loadtests.gateway_process import Gateway
-from loadtests.rows import hot_spots, latency, overload, registers
+from loadtests.rows import hot_spots, latency, overload, registers, settlement
 from loadtests.scenario import Staged
 from loadtests.scenarios import SCENARIOS
 from loadtests.scenarios import registers as sending
@@ -88,3 +88,21 @@ def test_an_overload_that_refuses_has_a_row_of_its_refusals(
     refusing = list(overload.rows(Crowd("refusing", "many", 1_500), staged, 1))
     assert [row.name for row in refusing] == ["refusing", "refusing_p99"]
     assert refusing[1].measured.median > 0
+
+
+def test_a_day_is_closed_and_all_its_reports_are_read(
+    small_stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"PAYMENTS": 2_000, "ROUNDS": 2, "COMPANIES": 20, "MODELS": 140}.items():
+        monkeypatch.setattr(settlement, name, value)
+    for name in ("PAYING_S", "CLOSED_AFTER_S"):
+        monkeypatch.setattr(settlement, name, SOON)
+    with small_stage:
+        close, reports, payers = settlement.part(small_stage)
+    assert "of 2000 payments (16000 shares)" in close.what
+    assert "all 42 recipients" in reports.what
+    assert "MB; COPY" in reports.note
+    for row in (close, reports, payers):
+        assert row.against is not None
+        assert len(row.measured.values) == len(row.against.values) == 2
+        assert min(row.measured.values + row.against.values) > 0

@@ -25,6 +25,8 @@ TASK_OWNERS: tuple[str, ...] = (
     "gateway/api/hot.py",
     # The check of the database at the start: awaited where it is made, so that a signal cancels it.
     "gateway/supervisor/serving.py",
+    # The next pages of a report: awaited by its reader, or cancelled and awaited where it leaves.
+    "gateway/flows/reports.py",
 )
 TASKS = ("create_task", "ensure_future", "shield")
 

@@ -1,10 +1,12 @@
 """Packed vectors: one width byte, then big-endian integers; the database reads the same bytes."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitcore import PARTS_MAX, PackedSums, SplitError, pack, packed_sum, unpack
+from splitcore import PARTS_MAX, PackedSums, SplitError, pack, packed_sum, reference_plans, unpack
 from tests.splitcore.drawn import QUIET, kopecks
 
 
@@ -94,3 +96,24 @@ def test_a_vector_that_does_not_fit_adds_nothing(packed: bytes) -> None:
 def test_places_of_another_kind(places: int) -> None:
     with pytest.raises(SplitError, match="malformed"):
         PackedSums(places)
+
+
+@pytest.mark.parametrize("made", [PackedSums, reference_plans.PackedSums], ids=["door", "law"])
+def test_vectors_strung_together_are_added_like_one_by_one(made: type[Any]) -> None:
+    vectors = [pack(values) for values in ([1, 2], [2**40, 0], [0, 0], [3, 2**63 - 1])]
+    sums = made(2)
+    assert (sums.add_all(b""), sums.totals()) == (0, [0, 0])
+    assert sums.add_all(b"".join(vectors)) == 4
+    assert sums.totals() == [2**40 + 4, 2**63 + 1]
+    for end in range(1, len(vectors[0])):
+        with pytest.raises(SplitError, match="malformed"):
+            sums.add_all(vectors[0] + vectors[1] + vectors[0][:end])
+    wrongs: list[Any] = [
+        *(b"\0", b"\x05" + bytes(10), pack([1]), bytearray(vectors[0]), "\4"),
+        b"\x04\xff\xff\xff\xff\0\0\0\0",
+    ]
+    before = sums.totals()
+    for wrong in wrongs:
+        with pytest.raises(SplitError, match="malformed"):
+            sums.add_all(wrong)
+    assert sums.totals() == before

@@ -1,0 +1,68 @@
+"""Money gauges: plain SQL over what is stored, against what the payments say."""
+
+import asyncio
+import random
+
+import asyncpg
+import pytest
+
+from gateway.audit import gauges
+from gateway.domain.bill import Charge
+from splitcore import pack
+from tests.flows.region import Region, batch_id, bill, region_in
+
+
+@pytest.mark.parametrize(
+    "values", [[0], [2**31 - 1, 0, 1], [2**31, 7], [2**62, 0, 2**63 - 1], list(range(300))]
+)
+async def test_sql_reads_one_integer_of_a_vector(database_url: str, values: list[int]) -> None:
+    conn = await asyncpg.connect(database_url)
+    try:
+        found = await conn.fetch(
+            "SELECT packed_at($1, place) FROM generate_series(0, $2::integer) AS place",
+            pack(values),
+            len(values) - 1,
+        )
+    finally:
+        await conn.close()
+    assert [row[0] for row in found] == values
+
+
+async def owed(region: Region) -> dict[str, int]:
+    """What the views for SQL users say is owed and in no payout, by kind."""
+    rows = await region.conn.fetch("""
+        SELECT r.kind, sum(m.kopecks)::bigint FROM (
+            SELECT recipient, amount_kopecks AS kopecks FROM shares
+            UNION ALL SELECT recipient, -commission_kopecks FROM commissions
+            UNION ALL SELECT recipient, -amount FROM payouts) AS m
+        JOIN recipients AS r ON r.number = m.recipient GROUP BY r.kind
+    """)
+    return dict(map(tuple, rows))
+
+
+async def test_what_is_unsettled_is_what_was_received_and_not_paid_out(database_url: str) -> None:
+    async with region_in(database_url) as region:
+        wide = Charge("gas", "waste", 10**12)
+        await region.load(*(bill(f"A{n}") for n in range(3)), bill("A3", wide))
+        dice = random.Random(3)
+        for day in range(3):
+            requests = [
+                region.payment(f"p{day}/{n}", f"A{n % 5}", dice.randint(1, 9 * 10**9))
+                for n in range(30)
+            ]
+            payments = await asyncio.gather(*map(region.worker.intake.accept, requests))
+            for n in range(0, 30, 5):
+                payment = payments[n].payment
+                await region.refund(f"r{day}/{n}", payment.id, payment.amount // 2)
+            found = await gauges.money(region.conn)
+            assert found.unsettled == await owed(region)
+            assert found.imbalance == 0
+            assert found.suspense == await region.number(
+                "SELECT balance_kopecks FROM trial_balance WHERE ledger_account = 'suspense'"
+            )
+            closed = await region.close(f"c{day}")
+            assert (await gauges.money(region.conn)).unsettled == await owed(region)
+            if day == 1:
+                await region.approve("a", batch_id(closed["id"]))
+                found = await gauges.money(region.conn)
+                assert (found.unsettled, found.payouts) == (await owed(region), {"approved": 3})
