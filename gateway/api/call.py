@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.acquirer_reports.layouts import Layouts
 from gateway.api import decode
 from gateway.api.request import Request
 from gateway.domain.party import Caller
@@ -16,7 +17,8 @@ from gateway.telemetry import Telemetry
 
 @dataclass(frozen=True)
 class House:
-    """What a worker has: the flows' context, the intake of payments, metrics, document and loop.
+    """What a worker has: the flows' context, the intake of payments, metrics, document and loop,
+    the layouts of acquirers' files.
 
     `stopping` is set when the worker begins to drain; streams take no more payments then.
     """
@@ -25,6 +27,7 @@ class House:
     intake: Intake
     telemetry: Telemetry
     openapi: bytes
+    layouts: Layouts
     stopping: asyncio.Event
     loop: asyncio.AbstractEventLoop
 

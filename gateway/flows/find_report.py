@@ -1,0 +1,39 @@
+"""What became of an acquirer's file, and the policy for its next ones."""
+
+from uuid import UUID
+
+from gateway.acquirer_reports import store
+from gateway.acquirer_reports.policy import Policy
+from gateway.domain.party import Caller
+from gateway.domain.refusals import Refusal
+from gateway.flows.context import Context
+from gateway.flows.take_acquirer_report import LISTED_MAX, answer
+
+
+async def find(context: Context, caller: Caller, report: UUID) -> dict[str, object]:
+    """A report that was taken; Refusal not_found where it is not, or is another acquirer's."""
+    async with context.connection() as conn:
+        row = await store.find_report(conn, report)
+        if row is None or (caller.role == "acquirer" and row["caller"] != caller.number):
+            raise Refusal("not_found", "Expected a report of yours")
+        if row["finished_at"] is None:
+            raise Refusal("not_found", "Expected a report that is taken, send its file again")
+        count, found = await store.discrepancies(conn, report, LISTED_MAX)
+    return answer(
+        report,
+        row["format"],
+        row["row_count"],
+        row["matched"],
+        row["created"],
+        count,
+        found,
+    )
+
+
+async def set_policy(context: Context, by: Caller, acquirer: str, policy: Policy) -> None:
+    """Put a policy in force for an acquirer; Refusal not_found where there is none of the name."""
+    async with context.connection() as conn:
+        number = await store.acquirer(conn, acquirer)
+        if number is None:
+            raise Refusal("not_found", "Expected the name of an acquirer")
+        await store.set_policy(conn, number, policy, context.clock.now(), by.number)
