@@ -23,15 +23,7 @@ from gateway.flows.take_acquirer_report import Taking
 
 # Formats of the product; a centre's own are taken as well.
 FORMATS: Final = ("sber12", "sber15", "qiwi", "gorod", "post")
-FILE_TYPES: Final = (
-    "application/octet-stream",
-    "text/csv",
-    "text/plain",
-    "text/tab-separated-values",
-    "application/csv",
-    "application/vnd.ms-excel",
-    "application/x-www-form-urlencoded",
-)
+FILE_TYPES: Final = ("application/octet-stream", "text/csv", "text/plain")
 
 _policy: Final = msgspec.json.Decoder(Policy)
 
@@ -62,7 +54,8 @@ async def take(house: House, call: Call) -> Reply:
             parts = upload.parts(lambda: _check_not_stopping(house))
             return encode.json(await taking.take(parts, _Counter(house, file.method)))
 
-        return kept(replies.OK, await answers.once_in_parts(house.context, claim, act))
+        async with house.report_turns:
+            return kept(replies.OK, await answers.once_in_parts(house.context, claim, act))
 
 
 def _check_not_stopping(house: House) -> None:

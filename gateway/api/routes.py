@@ -38,7 +38,7 @@ class Route:
     `roles`: who may use it, or EVERYBODY. `body`: NO_BODY, JSON_BODY (read whole, bounded) or
     STREAM (the view reads it line by line). `keyed`: takes an Idempotency-Key. `gated`: is
     refused early when too many payments wait. `formats`: values of the query's format. `takes`:
-    media types of a body that is neither JSON nor NDJSON. The rest is for the OpenAPI document.
+    media types of a body that is a file. The rest is for the OpenAPI document.
     """
 
     method: str

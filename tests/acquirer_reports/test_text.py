@@ -68,7 +68,9 @@ def test_text_of_no_encoding_is_refused(content: bytes) -> None:
 
 
 def test_an_odd_byte_in_a_name_keeps_no_money_back() -> None:
-    content = files.sber12([Told("1", "22", 100)]).encode("cp1251").replace(b"\xe2\xe0", b"\x98\xe0")
+    content = (
+        files.sber12([Told("1", "22", 100)]).encode("cp1251").replace(b"\xe2\xe0", b"\x98\xe0")
+    )
     assert len(read(content)[0]) == 1
     odd_number = files.sber12([Told("1Ж", "22", 100)]).encode("cp1251").replace(b"\xc6", b"\x98")
     assert refused(odd_number) == "malformed"
