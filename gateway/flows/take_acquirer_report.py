@@ -32,9 +32,9 @@ from gateway.acquirer_reports.verdict import (
 )
 from gateway.domain.bill import SUBSCRIBER_ACCOUNT
 from gateway.domain.ids import PAYMENT, REPORT, earliest, shown
-from gateway.domain.payment import Payment, Receipt
+from gateway.domain.payment import Payment
 from gateway.domain.refusals import Refusal
-from gateway.flows.accept_payment import Intake
+from gateway.flows.accept_payment import Intake, Outcome
 from gateway.flows.context import Context
 from gateway.flows.patience import patiently
 from gateway.journal.db_transaction import reading, writing
@@ -42,7 +42,7 @@ from gateway.journal.db_transaction import reading, writing
 PART_ROWS: Final = 1_000
 PARTS_IN_FLIGHT_MAX: Final = 4
 LISTED_MAX: Final = 100_000
-# How many rows are submitted before others have their turn.
+# How many rows are submitted at once, before others have their turn.
 BUNCH_ROWS: Final = 250
 # A day ends elsewhere before it does here, and a payment is accepted when it is paid or later;
 # where files have no dates, payments are looked for as far back as bills are mostly paid.
@@ -50,15 +50,14 @@ SLACK: Final = timedelta(days=1)
 WITHOUT_DATES: Final = timedelta(days=45)
 _NO_BILL: Final = "not_found"
 
-Observe = Callable[[Receipt | Exception], None]
+Observe = Callable[[Outcome], None]
 Late = list[Discrepancy]
 
 
 class _Part(Struct):
-    """The rows of a part that are on their way to be payments."""
+    """The rows of a part that are on their way to be payments, and those kept from it."""
 
-    rows: list[Row]
-    futures: list[asyncio.Future[Receipt]]
+    bunches: list[tuple[list[Row], asyncio.Future[Sequence[Outcome]]]]
     discrepancies: Late
 
 
@@ -100,7 +99,7 @@ class Taking:
                 await self._settle(waiting.popleft(), observe)
         finally:
             for part in waiting:
-                _abandon(part.futures)
+                _abandon(part)
         return await patiently(self._context, self._finish)
 
     async def _begin(self) -> None:
@@ -185,13 +184,14 @@ class Taking:
 
     async def _submit(self, fresh: list[Row]) -> _Part:
         """New rows on their way to be payments, those left out that policy or shape keeps out."""
-        part = _Part([], [], [])
+        part = _Part([], [])
         rows = await self._allowed(fresh, part.discrepancies)
-        for at, row in enumerate(rows):
-            if at % BUNCH_ROWS == 0:
-                await asyncio.sleep(0)
-            part.rows.append(row)
-            part.futures.append(await self._intake.submit(self._requests.make(row)))
+        size = min(BUNCH_ROWS, self._intake.bunch_max)
+        for at in range(0, len(rows), size):
+            bunch = rows[at : at + size]
+            requests = [self._requests.make(row) for row in bunch]
+            part.bunches.append((bunch, await self._intake.submit(requests)))
+            await asyncio.sleep(0)
         return part
 
     async def _allowed(self, fresh: list[Row], left_out: Late) -> list[Row]:
@@ -222,24 +222,29 @@ class Taking:
         """Waits for a part's payments, and keeps what came of its rows instead."""
         late = part.discrepancies
         try:
-            for row, future in zip(part.rows, part.futures, strict=True):
-                try:
-                    receipt = await future
-                except Refusal as refusal:
-                    observe(refusal)
-                    late.append(_refused(row, refusal))
-                    continue
-                observe(receipt)
-                kind = CREATED if not receipt.replayed else await self._made(row, receipt.payment)
-                if kind in self._counts:
-                    self._counts[kind] += 1
-                else:
-                    late.append(Discrepancy(row, Verdict(kind, receipt.payment.id)))
+            for rows, future in part.bunches:
+                for row, outcome in zip(rows, await future, strict=True):
+                    observe(outcome)
+                    differing = await self._came_to(row, outcome)
+                    if differing is not None:
+                        late.append(differing)
         except BaseException:
-            _abandon(part.futures)
+            _abandon(part)
             raise
         if late:
             await patiently(self._context, lambda: self._keep(late))
+
+    async def _came_to(self, row: Row, outcome: Outcome) -> Discrepancy | None:
+        """Counts a row that is a payment now, else what it is."""
+        if isinstance(outcome, Refusal):
+            return _refused(row, outcome)
+        if isinstance(outcome, Exception):
+            raise outcome
+        kind = await self._made(row, outcome.payment) if outcome.replayed else CREATED
+        if kind in self._counts:
+            self._counts[kind] += 1
+            return None
+        return Discrepancy(row, Verdict(kind, outcome.payment.id))
 
     async def _made(self, row: Row, payment: Payment) -> str:
         """What a row is whose key had made a payment before it."""
@@ -316,7 +321,7 @@ def _refused(row: Row, refusal: Refusal) -> Discrepancy:
     return Discrepancy(row, Verdict(REPORT_ONLY), refusal.code)
 
 
-def _abandon(futures: Sequence[asyncio.Future[Receipt]]) -> None:
+def _abandon(part: _Part) -> None:
     """Lets outcomes nobody will read come to nothing, quietly; their payments go on."""
-    for future in futures:
+    for _, future in part.bunches:
         future.add_done_callback(lambda late: late.cancelled() or late.exception())
