@@ -73,7 +73,10 @@ class _Rows:
     def _quoted(self, line: str, count: int) -> list[str]:
         """The columns of a line with separators inside quotes."""
         if '"' in line and self._separator is not None:
-            told = next(csv.reader([line], delimiter=self._separator), [])
+            try:
+                told = next(csv.reader([line], delimiter=self._separator), [])
+            except csv.Error:
+                told = []
             if len(told) == self._count:
                 return told
         raise Misfit(f"{self._count} columns, was {count}")
@@ -119,6 +122,9 @@ class _Rows:
     def _footer_fields(self, line: str) -> list[str]:
         for start in self._footer_starts:
             line = line.removeprefix(start)
+        if self._separator is not None:
+            # The first total stands behind the sign itself, or in a column of its own.
+            line = line.removeprefix(self._separator)
         return [told.strip() for told in line.split(self._separator)]
 
     def _read_header(self, line: str) -> None:

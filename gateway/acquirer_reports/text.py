@@ -11,6 +11,7 @@ from typing import Final
 from gateway.acquirer_reports.fields import Misfit
 
 LINE_BYTES_MAX: Final = 16_384
+BLOCK_BYTES: Final = 32_768
 DIGEST_SIZE: Final = 16
 UTF_8: Final = "utf-8"
 ONE_BYTE: Final = ("cp1251", "cp866", "koi8-r")
@@ -44,6 +45,7 @@ class Lines:
     """
 
     def __init__(self) -> None:
+        self._waiting = bytearray()
         self._rest = b""
         self._begun = False
         self._encoding: str | None = None
@@ -55,37 +57,40 @@ class Lines:
         return self._digest.digest()
 
     def feed(self, piece: bytes) -> list[str]:
-        """The lines that end in this piece; raises Misfit."""
+        """More lines, if this piece makes a block whole; raises Misfit."""
+        waiting = self._waiting
+        waiting += piece
+        lines: list[str] = []
+        # Blocks are cut where the file says, not the network: letters are judged a block at a time.
+        while len(waiting) >= BLOCK_BYTES:
+            lines += self._block(bytes(waiting[:BLOCK_BYTES]))
+            del waiting[:BLOCK_BYTES]
+        return lines
+
+    def finish(self) -> list[str]:
+        """The last lines, of which the very last may have no end of its own; raises Misfit."""
+        return self._block(bytes(self._waiting) + b"\n")
+
+    def _block(self, block: bytes) -> list[str]:
         if not self._begun:
-            self._rest += piece
-            if len(self._rest) < len(_BOM):
-                return []
-            self._begin()
-            piece, self._rest = self._rest, b""
-        end = piece.rfind(b"\n")
+            block = self._begin(block)
+        end = block.rfind(b"\n")
         if end < 0:
-            self._rest += piece
+            self._rest += block
             whole = b""
         else:
-            whole, self._rest = self._rest + piece[:end], piece[end + 1 :]
+            whole, self._rest = self._rest + block[:end], block[end + 1 :]
         if len(self._rest) > LINE_BYTES_MAX:
             raise Misfit(f"lines of at most {LINE_BYTES_MAX} bytes")
         return self._split(whole)
 
-    def finish(self) -> list[str]:
-        """The last line, which may have no end of its own; raises Misfit."""
-        self._begin()
-        return self._split(self._rest)
-
-    def _begin(self) -> None:
-        if self._begun:
-            return
-        if self._rest.startswith(_UTF_16):
-            raise Misfit("text of UTF-8, windows-1251, cp866 or KOI8-R")
-        if self._rest.startswith(_BOM):
-            self._rest = self._rest[len(_BOM) :]
-            self._encoding = UTF_8
+    def _begin(self, block: bytes) -> bytes:
         self._begun = True
+        if block.startswith(_UTF_16):
+            raise Misfit("text of UTF-8, windows-1251, cp866 or KOI8-R")
+        if block.startswith(_BOM):
+            self._encoding = UTF_8
+        return block.removeprefix(_BOM)
 
     def _split(self, whole: bytes) -> list[str]:
         text = self._decoded(whole)

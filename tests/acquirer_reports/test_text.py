@@ -34,7 +34,7 @@ def test_the_digest_is_of_the_text_not_of_its_bytes() -> None:
         read(written.encode(encoding), piece=piece)[1].digest
         for encoding in ENCODINGS
         for written in (text, text.replace("\n", "\r\n"), text + "\n\n", text.rstrip())
-        for piece in (1, 7, 4096)
+        for piece in (1, 7, 4096, 65_536)
     }
     assert len(digests) == 1
     assert read(files.sber12(files.some(6)).encode())[1].digest not in digests
@@ -79,7 +79,7 @@ def test_an_odd_byte_in_a_name_keeps_no_money_back() -> None:
 told_rows = st.lists(
     st.builds(
         Told,
-        operation=st.text("0123456789ABCабв-/", min_size=1, max_size=20),
+        operation=st.text("0123456789ABC-/", min_size=1, max_size=20),
         account=st.text("0123456789ABCabc-._/", min_size=1, max_size=30),
         amount=st.one_of(st.integers(101, 10**6), st.integers(10**12, 10**13)),
         fee=st.integers(0, 100),

@@ -56,7 +56,7 @@ CREATE TABLE report_discrepancies (
 -- Every payment stands in one of the two.
 CREATE INDEX payments_by_reference ON payments (reference COLLATE "C")
     WHERE reference IS NOT NULL;
-CREATE INDEX payments_without_reference ON payments (subscriber_account, id)
+CREATE INDEX payments_without_reference ON payments (subscriber_account)
     WHERE reference IS NULL;
 
 -- What is known of a payment beside the rows of a report: by which report, and which row.
