@@ -30,10 +30,17 @@ async def find(context: Context, caller: Caller, report: UUID) -> dict[str, obje
     )
 
 
-async def set_policy(context: Context, by: Caller, acquirer: str, policy: Policy) -> None:
-    """Put a policy in force for an acquirer; Refusal not_found where there is none of the name."""
+async def acquirer(context: Context, name: str) -> int:
+    """The number of the acquirer of this name; Refusal not_found."""
     async with context.connection() as conn:
-        number = await store.acquirer(conn, acquirer)
-        if number is None:
-            raise Refusal("not_found", "Expected the name of an acquirer")
+        number = await store.acquirer(conn, name)
+    if number is None:
+        raise Refusal("not_found", "Expected the name of an acquirer")
+    return number
+
+
+async def set_policy(context: Context, by: Caller, name: str, policy: Policy) -> None:
+    """Put a policy in force for an acquirer's next files; Refusal not_found."""
+    number = await acquirer(context, name)
+    async with context.connection() as conn:
         await store.set_policy(conn, number, policy, context.clock.now(), by.number)

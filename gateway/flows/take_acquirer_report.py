@@ -187,11 +187,15 @@ class Taking:
         part = _Part([], [])
         rows = await self._allowed(fresh, part.discrepancies)
         size = min(BUNCH_ROWS, self._intake.bunch_max)
-        for at in range(0, len(rows), size):
-            bunch = rows[at : at + size]
-            requests = [self._requests.make(row) for row in bunch]
-            part.bunches.append((bunch, await self._intake.submit(requests)))
-            await asyncio.sleep(0)
+        try:
+            for at in range(0, len(rows), size):
+                bunch = rows[at : at + size]
+                requests = [self._requests.make(row) for row in bunch]
+                part.bunches.append((bunch, await self._intake.submit(requests)))
+                await asyncio.sleep(0)
+        except BaseException:
+            _abandon(part)
+            raise
         return part
 
     async def _allowed(self, fresh: list[Row], left_out: Late) -> list[Row]:

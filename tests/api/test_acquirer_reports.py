@@ -1,4 +1,4 @@
-"""Acquirers' files over HTTP: matched, made payments, or named; each once, whatever is sent again."""
+"""Acquirers' files over HTTP: rows matched, made payments or named, each once for ever."""
 
 import asyncio
 import io
@@ -87,24 +87,18 @@ async def test_what_differs_is_named_and_nothing_is_made_of_it(region: Gateway) 
     account_differs = await online(region, reference="op-2", subscriber_account="A")
     missing = await online(region, reference="op-3", amount=5)
     await online(region, reference="op-4", paid_at="2026-11-11T23:59:59+07:00")
-    told = [
-        row("op-1"),
-        row("op-2"),
-        row("op-5", 7, account="Лицевой"),
-        row("op-6", 8),
-        row("op-6", 8),
+    told = [row("op-1"), row("op-2"), row("op-5", 7, account="Лицевой")]
+    told += [row("op-6", 8), row("op-6", 8)]
+    matched, created, differing = await counted(region, sber12(told))
+    assert (matched, created) == (0, 1)
+    (made,) = [p["id"] for p in await payments(region) if p["amount"] == 8]
+    assert differing == [
+        {"kind": "sum-differs", "row": 1, "payment": sum_differs},
+        {"kind": "account-differs", "row": 2, "payment": account_differs},
+        {"kind": "registry-only", "row": 3, "code": "account_invalid"},
+        {"kind": "duplicate-in-registry", "row": 5, "payment": made},
+        {"kind": "online-only", "payment": missing},
     ]
-    assert await counted(region, sber12(told)) == (
-        0,
-        1,
-        [
-            {"kind": "sum-differs", "row": 1, "payment": sum_differs},
-            {"kind": "account-differs", "row": 2, "payment": account_differs},
-            {"kind": "registry-only", "row": 3, "code": "account_invalid"},
-            {"kind": "duplicate-in-registry", "row": 5, "payment": (await payments(region))[-1]["id"]},
-            {"kind": "online-only", "payment": missing},
-        ],
-    )  # fmt: skip
     assert sorted(p["amount"] for p in await payments(region)) == [5, 8, 100_000, 100_001]
 
 

@@ -64,8 +64,8 @@ CREATE TYPE known_payment AS (
     place integer, payment uuid, subscriber_account text, total bigint, report uuid, digest bytea,
     row_number integer, made boolean);
 
--- The payments of a caller with these numbers. A number that many payments share gives the likeliest
--- few. Planned once a session, by index, as begin_group is.
+-- The payments of a caller with these numbers. A number that many payments share gives the
+-- likeliest few. Planned once a session, by index, as begin_group is.
 CREATE FUNCTION known_by_number(
     by_caller integer, operations text[], accounts text[], totals bigint[])
 RETURNS SETOF known_payment
