@@ -84,6 +84,13 @@ async def show(house: House, call: Call) -> Reply:
     )
 
 
+async def show_policy(house: House, call: Call) -> Reply:
+    """GET /v1/report-policies/{caller}."""
+    call.query()
+    policy = await find_report.policy(house.context, call.names[0])
+    return Reply(replies.OK, encode.json(msgspec.to_builtins(policy)))
+
+
 async def put_policy(house: House, call: Call) -> Reply:
     """PUT /v1/report-policies/{caller}, for the caller's next files."""
     policy = strict_json.decode(_policy, call.content)

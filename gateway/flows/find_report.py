@@ -39,8 +39,15 @@ async def acquirer(context: Context, name: str) -> int:
     return number
 
 
-async def set_policy(context: Context, by: Caller, name: str, policy: Policy) -> None:
+async def policy(context: Context, name: str) -> Policy:
+    """The policy in force for an acquirer; Refusal not_found."""
+    number = await acquirer(context, name)
+    async with context.connection() as conn:
+        return await store.policy_of(conn, number)
+
+
+async def set_policy(context: Context, by: Caller, name: str, told: Policy) -> None:
     """Put a policy in force for an acquirer's next files; Refusal not_found."""
     number = await acquirer(context, name)
     async with context.connection() as conn:
-        await store.set_policy(conn, number, policy, context.clock.now(), by.number)
+        await store.set_policy(conn, number, told, context.clock.now(), by.number)

@@ -231,7 +231,14 @@ async def test_policy_of_an_acquirer(region: Gateway) -> None:
     async def policy(**changes: str) -> None:
         answer = await region.send("PUT", "/v1/report-policies/acquirer", changes, role="operator")
         assert answer.status == 200, answer.content
+        shown = await region.send("GET", "/v1/report-policies/acquirer", role="auditor")
+        assert shown.json == answer.json == defaults | changes
 
+    defaults = {
+        "report_only": "take",
+        "unknown_account": "suspense",
+        "online_only": "question",
+    }
     await policy(report_only="question", online_only="ignore")
     assert await counted(region, sber12(told)) == (
         0, 0, [{"kind": "registry-only", "row": 1}, {"kind": "registry-only", "row": 2}],
