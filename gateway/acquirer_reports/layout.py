@@ -19,7 +19,7 @@ _SEPARATORS: Final = {"tab": "\t", "blank": None}
 
 Column = Annotated[int, Meta(ge=1, le=200)]
 Start = Annotated[str, Meta(min_length=1, max_length=32)]
-Total = Literal["count", "sum", "transfer", "fee", "other"]
+Total = Literal["count", "sum", "transfer", "fee", "order", "order_date", "other"]
 
 
 class LayoutMisfit(ValueError):
@@ -43,7 +43,9 @@ class Columns(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Footer(Struct, frozen=True, forbid_unknown_fields=True):
-    """The line that ends a file, known by its first signs; `totals` names its fields in order."""
+    """The line that ends a file, known by its first signs; `totals` names its fields in
+    order: what rows add up to, and the payment order by which the money comes.
+    """
 
     starts: list[Start]
     totals: list[Total]

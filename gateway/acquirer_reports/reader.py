@@ -139,11 +139,16 @@ class _Rows:
     def file(self, digest: bytes) -> ReportFile:
         """The file as a whole, once its totals are checked."""
         first, last = self.first_day, self.last_day
+        has_fee = self._fee is not None
         return ReportFile(
             format=self.layout.format,
             digest=digest,
             rows=self.found["count"],
             amount=self.found["sum"],
+            transfer=self.found["transfer"] if has_fee else None,
+            fee=self.found["fee"] if has_fee else None,
+            order_number=self._told("order") or None,
+            order_date=self._order_date(),
             first_day=first,
             last_day=last,
             paid=None if first is None or last is None else fields.bounds(first, last, self._zone),
@@ -162,17 +167,32 @@ class _Rows:
             if footer.required:
                 raise _Imbalance("a footer with the totals")
             return
-        told = dict(zip(footer.totals, self._footer, strict=False))
         for name, expected in self.found.items():
-            if name not in footer.totals or (name in ("transfer", "fee") and not told.get(name)):
+            told = self._told(name)
+            if name not in footer.totals or (name in ("transfer", "fee") and not told):
                 continue
             read = _count if name == "count" else self._kopecks
             try:
-                holds = read(told.get(name, "")) == expected
+                holds = read(told) == expected
             except Misfit:
                 holds = False
             if not holds:
                 raise _Imbalance(f"a footer whose {name} is that of the rows")
+
+    def _told(self, name: str) -> str:
+        """A field of the footer, empty where it tells none."""
+        footer = self.layout.footer
+        if footer is None or self._footer is None or name not in footer.totals:
+            return ""
+        at = footer.totals.index(name)
+        return self._footer[at] if at < len(self._footer) else ""
+
+    def _order_date(self) -> date | None:
+        # What comes of the money is another file's matter; a date of another form spoils no row.
+        try:
+            return self._days.start(self._told("order_date"))[1]
+        except Misfit:
+            return None
 
 
 def _place(column: int | None) -> int | None:

@@ -27,15 +27,21 @@ class ReportFile(Struct, frozen=True):
     """A whole file whose control totals hold.
 
     `digest` is 16 bytes that stand for the file's text, whatever its encoding and line ends.
-    `first_day` and `last_day` are local dates of its rows, `paid` the moments when these days
-    begin and have ended; None where rows have no dates. `per_file`: operation numbers are this
-    file's alone. `method` is how its payments are made.
+    `amount` is what payers handed over, `transfer` what the acquirer sends of it by the payment
+    order that is named, `fee` what it keeps; None where files do not tell. `first_day` and
+    `last_day` are local dates of its rows, `paid` the moments when these days begin and have
+    ended; None where rows have no dates. `per_file`: operation numbers are this file's alone.
+    `method` is how its payments are made.
     """
 
     format: str
     digest: bytes
     rows: int
     amount: int
+    transfer: int | None
+    fee: int | None
+    order_number: str | None
+    order_date: date | None
     first_day: date | None
     last_day: date | None
     paid: tuple[datetime, datetime] | None

@@ -15,8 +15,9 @@ _LONG_S = 300.0
 
 _ADD_REPORT = """
     INSERT INTO acquirer_reports
-        (id, caller, format, digest, received_at, row_count, amount, first_day, last_day)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING
+        (id, caller, format, digest, received_at, row_count, amount, transfer, fee, order_number,
+         order_date, first_day, last_day)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (id) DO NOTHING
 """
 _FINISH = """
     UPDATE acquirer_reports SET matched = $2, created = $3, finished_at = $4 WHERE id = $1
@@ -38,8 +39,8 @@ _ADD_DISCREPANCIES = f"""
     ON CONFLICT (report, place) DO NOTHING
 """
 _FORGET_ONLINE_ONLY = "DELETE FROM report_discrepancies WHERE report = $1 AND place < 0"
-# Payments that a row made are none of those taken online; those that a row of this very file
-# speaks of otherwise are told of there.
+# Payments that a row made are none of those taken online; those that a row speaks of otherwise
+# are told of there.
 _ADD_ONLINE_ONLY = f"""
     INSERT INTO report_discrepancies {_DISCREPANCY_COLUMNS}
     SELECT $1, -row_number() OVER (ORDER BY p.id), '{ONLINE_ONLY}', p.id, p.subscriber_account,
@@ -51,14 +52,21 @@ _ADD_ONLINE_ONLY = f"""
       AND NOT EXISTS (SELECT FROM reported_payments AS r
                       WHERE r.payment = p.id AND r.subscriber_account = p.subscriber_account)
       AND NOT EXISTS (SELECT FROM report_discrepancies AS d
-                      WHERE d.report = $1 AND d.payment = p.id)
+                      WHERE d.payment = p.id AND d.kind <> '{ONLINE_ONLY}')
       AND p.amount > (SELECT coalesce(sum(f.amount), 0) FROM refunds AS f WHERE f.payment = p.id)
 """
-_DISCREPANCIES = """
-    SELECT place, kind, payment, code FROM report_discrepancies WHERE report = $1
-    ORDER BY place < 0, abs(place) LIMIT $2
+# What only we knew is settled once another file of the acquirer's speaks of it.
+_STANDING = f"""
+    FROM report_discrepancies AS d
+    WHERE d.report = $1 AND NOT (d.kind = '{ONLINE_ONLY}' AND EXISTS (
+        SELECT FROM reported_payments AS r
+        WHERE r.payment = d.payment AND r.subscriber_account = d.subscriber_account))
 """
-_COUNT_DISCREPANCIES = "SELECT count(*) FROM report_discrepancies WHERE report = $1"
+_DISCREPANCIES = f"""
+    SELECT d.place, d.kind, d.payment, d.code {_STANDING}
+    ORDER BY d.place < 0, abs(d.place) LIMIT $2
+"""
+_COUNT_DISCREPANCIES = f"SELECT count(*) {_STANDING}"
 _DIGEST = "SELECT digest FROM acquirer_reports WHERE id = $1"
 _REPORT = """
     SELECT id, caller, format, received_at, row_count, amount, matched, created, finished_at
@@ -112,6 +120,10 @@ async def add_report(conn: Any, report: UUID, caller: int, file: ReportFile, at:
         at,
         file.rows,
         file.amount,
+        file.transfer,
+        file.fee,
+        file.order_number,
+        file.order_date,
         file.first_day,
         file.last_day,
     )
@@ -207,7 +219,7 @@ async def add_online_only(
 
 
 async def discrepancies(conn: Any, report: UUID, limit: int) -> tuple[int, list[Found]]:
-    """How many there are, and the first of them: rows in their order, then what has none."""
+    """How many still stand, and the first of them: rows in their order, then what has none."""
     count = await conn.fetchval(_COUNT_DISCREPANCIES, report)
     found = await conn.fetch(_DISCREPANCIES, report, limit) if count else []
     return count, [Found(*row) for row in found]

@@ -49,6 +49,8 @@ def test_sber12() -> None:
         Row(2, "701234567891", "220012346", 5, at(BARNAUL, 2026, 11, 12, 10, 0, 0)),
     ]
     assert (file.format, file.rows, file.amount) == ("sber12", 2, 345605)
+    assert (file.transfer, file.fee, file.order_number) == (342149, 3456, "778")
+    assert file.order_date == date(2026, 11, 13)
     assert (file.first_day, file.last_day) == (date(2026, 11, 12), date(2026, 11, 12))
     assert file.paid is not None
     assert [moment.isoformat() for moment in file.paid] == [
@@ -92,6 +94,7 @@ def test_post_has_days_alone() -> None:
         Row(2, None, "220012346", 1050, at(BARNAUL, 2026, 11, 13)),
     ]
     assert (file.format, file.rows, file.last_day) == ("post", 2, date(2026, 11, 13))
+    assert (file.transfer, file.fee, file.order_number, file.order_date) == (None,) * 4
 
 
 SBER_ROW = "12-11-2026;09-31-07;8644;4;1;220012345;И;Б;1026;100,00;99,00;1,00\n"

@@ -261,6 +261,19 @@ async def test_policy_of_an_acquirer(region: Gateway) -> None:
         assert answer.code == code
 
 
+async def test_what_only_we_knew_is_settled_by_another_file_of_the_day(region: Gateway) -> None:
+    first, second = await online(region, reference="op-1"), await online(region, reference="op-2")
+    morning = (await sent(region, sber12([row("op-3", 5)]))).json
+    assert [one["payment"] for one in morning["discrepancies"]] == [first, second]
+    assert await counted(region, sber12([row("op-1")])) == (
+        1, 0, [{"kind": "online-only", "payment": second}],
+    )  # fmt: skip
+    path = f"/v1/acquirer-reports/{morning['id']}"
+    standing = (await region.send("GET", path, role="operator")).json
+    assert (standing["created"], standing["discrepancy_count"]) == (1, 1)
+    assert [one["payment"] for one in standing["discrepancies"]] == [second]
+
+
 async def test_a_report_is_shown_to_who_sent_it_and_to_the_centre(region: Gateway) -> None:
     taken = (await sent(region, sber12([row("op-1"), row("op-1")]))).json
     path = f"/v1/acquirer-reports/{taken['id']}"

@@ -11,7 +11,8 @@ CREATE TABLE report_policies (
     set_by          integer NOT NULL REFERENCES callers
 );
 
--- One row a file that was sent and whose control totals held. `digest` stands for its text.
+-- One row a file that was sent and whose control totals held. `digest` stands for its text; the
+-- payment order is the one its money comes by, as its footer says.
 CREATE TABLE acquirer_reports (
     id            uuid PRIMARY KEY,
     caller        integer NOT NULL REFERENCES callers,
@@ -20,11 +21,16 @@ CREATE TABLE acquirer_reports (
     received_at   timestamptz NOT NULL,
     row_count     integer NOT NULL CHECK (row_count >= 0),
     amount        numeric NOT NULL CHECK (amount >= 0),
+    transfer      numeric CHECK (transfer >= 0),
+    fee           numeric CHECK (fee >= 0),
+    order_number  text,
+    order_date    date,
     first_day     date,
     last_day      date,
     matched       integer CHECK (matched >= 0),
     created       integer CHECK (created >= 0),
     finished_at   timestamptz,
+    CHECK ((transfer IS NULL) = (fee IS NULL) AND transfer + fee = amount),
     CHECK ((finished_at IS NULL) = (matched IS NULL) AND (finished_at IS NULL) = (created IS NULL))
 );
 CREATE INDEX acquirer_reports_by_caller ON acquirer_reports (caller, id);
@@ -51,6 +57,8 @@ CREATE TABLE report_discrepancies (
     code               text,
     PRIMARY KEY (report, place)
 );
+CREATE INDEX report_discrepancies_by_payment ON report_discrepancies (payment)
+    WHERE payment IS NOT NULL;
 
 -- A row is looked for by its operation's number; payments without one by account, sum and day.
 -- Every payment stands in one of the two.
