@@ -91,32 +91,44 @@ class Days:
     def __init__(self, zone: tzinfo, date_format: str | None = None) -> None:
         self._zone = zone
         self._patterns = _USUAL if date_format is None else (pattern_of(date_format),)
-        self._starts: dict[str, tuple[int, date]] = {}
+        self._days: dict[str, tuple[date, int, bool]] = {}
         self._times: dict[str, int] = {}
 
-    def start(self, text: str) -> tuple[int, date]:
-        """Unix seconds when a local day begins, and the day."""
-        known = self._starts.get(text)
-        return known or _kept(self._starts, text, self._read_day)
+    def day(self, text: str) -> date:
+        """The date that a text is."""
+        return self._known(text)[0]
 
-    def seconds(self, text: str) -> int:
-        """Seconds since the day began."""
-        known = self._times.get(text)
-        return _kept(self._times, text, _read_time) if known is None else known
+    def at(self, text: str, time: str | None) -> tuple[int, date]:
+        """Unix seconds of a local date and time, or of when the day begins, and the date."""
+        day, start, even = self._known(text)
+        if time is None:
+            return start, day
+        seconds = self._times.get(time)
+        if seconds is None:
+            seconds = _kept(self._times, time, _read_time)
+        if even:
+            return start + seconds, day
+        # The clocks were changed on this day: not every second of it came once.
+        local = datetime(day.year, day.month, day.day, tzinfo=self._zone)
+        return int((local + timedelta(seconds=seconds)).timestamp()), day
 
     def moment(self, text: str) -> tuple[int, date]:
-        """Unix seconds and the day of a column that may hold a time behind its date."""
-        known = self._starts.get(text)
-        if known is not None:
-            return known
+        """Unix seconds and the date of a text that may hold a time behind its date."""
         parts = _MOMENT.fullmatch(text)
         if parts is None:
             raise Misfit("a date")
-        start, day = self.start(parts[1])
-        time = parts[2] or parts[3]
-        return (start if time is None else start + self.seconds(time)), day
+        return self.at(parts[1], parts[2] or parts[3])
 
-    def _read_day(self, text: str) -> tuple[int, date]:
+    def _known(self, text: str) -> tuple[date, int, bool]:
+        return self._days.get(text) or _kept(self._days, text, self._read)
+
+    def _read(self, text: str) -> tuple[date, int, bool]:
+        """A date, when it begins, and whether it has as many hours as most."""
+        day = self._read_day(text)
+        first, last = bounds(day, day, self._zone)
+        return day, int(first.timestamp()), last - first == timedelta(days=1)
+
+    def _read_day(self, text: str) -> date:
         for pattern in self._patterns:
             found = pattern.fullmatch(text)
             if found is None:
@@ -128,7 +140,7 @@ class Days:
                 break
             if not YEAR_MIN <= day.year <= YEAR_MAX:
                 raise Misfit(f"a date in the years {YEAR_MIN}..{YEAR_MAX}")
-            return int(first_moment(day, self._zone).timestamp()), day
+            return day
         raise Misfit("a date")
 
 

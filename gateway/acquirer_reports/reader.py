@@ -109,8 +109,7 @@ class _Rows:
         if self._time is None:
             moment, day = self._days.moment(told[column].strip())
         else:
-            moment, day = self._days.start(told[column].strip())
-            moment += self._days.seconds(told[self._time].strip())
+            moment, day = self._days.at(told[column].strip(), told[self._time].strip())
         if self.last_day is None or self.first_day is None:
             self.first_day = self.last_day = day
         elif day > self.last_day:
@@ -190,7 +189,7 @@ class _Rows:
     def _order_date(self) -> date | None:
         # What comes of the money is another file's matter; a date of another form spoils no row.
         try:
-            return self._days.start(self._told("order_date"))[1]
+            return self._days.day(self._told("order_date"))
         except Misfit:
             return None
 

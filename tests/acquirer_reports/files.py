@@ -1,5 +1,6 @@
 """Files of each layout as acquirers write them, made from rows; and what they are read as."""
 
+import os
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -11,6 +12,8 @@ from gateway.acquirer_reports.reader import ReportReader
 from gateway.acquirer_reports.rows import ReportFile, Row
 from gateway.domain.refusals import Refusal
 
+# Of each property; `make fuzz` asks for more.
+EXAMPLES = int(os.environ.get("KOPECK_TEST_EXAMPLES", "400"))
 BARNAUL = ZoneInfo("Asia/Barnaul")
 MOSCOW = ZoneInfo("Europe/Moscow")
 LAYOUTS = layouts.load(None)

@@ -1,6 +1,5 @@
 """Bytes of any kind: rows or a refusal of its own, never another error, in even time."""
 
-import os
 import random
 import time
 from collections.abc import Callable
@@ -14,9 +13,8 @@ from gateway.acquirer_reports.reader import ReportReader
 from gateway.acquirer_reports.text import BLOCK_BYTES
 from gateway.domain.refusals import Refusal
 from tests.acquirer_reports import files
-from tests.acquirer_reports.files import BARNAUL, LAYOUTS, WRITERS
+from tests.acquirer_reports.files import BARNAUL, EXAMPLES, LAYOUTS, WRITERS
 
-EXAMPLES = int(os.environ.get("KOPECK_TEST_EXAMPLES", "400"))
 CODES = {"malformed", "control_total_mismatch"}
 SIGNS = b"\x00\t\n\r ;,.=+-#/0159\"'\\ABT\x7f\x80\x98\xa0\xc0\xe0\xff\xd0\x9f"
 
@@ -51,6 +49,7 @@ def test_arbitrary_bytes(content: bytes, format_name: str, piece: int) -> None:
     taken(content, format_name, piece)
 
 
+@pytest.mark.hypothesis  # so that `make fuzz` finds it
 @pytest.mark.parametrize("format_name", WRITERS)
 def test_mutated_files(format_name: str) -> None:
     dice = random.Random(f"mutated {format_name}")
@@ -118,6 +117,7 @@ lines = 1
 """
 
 
+@pytest.mark.hypothesis
 def test_mutated_descriptors() -> None:
     dice = random.Random("descriptors")
     outcomes = set()

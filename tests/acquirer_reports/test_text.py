@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.acquirer_reports.text import LINE_BYTES_MAX, encoding_of
 from tests.acquirer_reports import files
-from tests.acquirer_reports.files import WRITERS, Told, expected, read, refused
+from tests.acquirer_reports.files import EXAMPLES, WRITERS, Told, expected, read, refused
 
 ENCODINGS = ("cp1251", "cp866", "koi8-r", "utf-8", "utf-8-sig")
 NAMES = ("Иванов Иван Иванович", "ПЕТРОВА АННА", "сидоров п. п.", "Ёлкина Ирина", "Ли")
@@ -105,7 +105,7 @@ told_rows = st.lists(
     piece=st.integers(1, 500),
     early=st.booleans(),
 )
-@settings(deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_what_was_written_is_read(
     told: list[Told], format_name: str, encoding: str, mark: str, piece: int, early: bool
 ) -> None:
@@ -116,6 +116,15 @@ def test_what_was_written_is_read(
     rows, file = read(text.encode(encoding), format_name, piece)
     assert rows == expected(told, format_name)
     assert file.amount == sum(row.amount for row in told)
+
+
+def test_days_whose_clocks_were_changed() -> None:
+    """Before 2011 clocks went back an hour on the last Sunday of October."""
+    told = [Told("1", "22", 100, at=f"2003-10-26 {hour:02}:30:00") for hour in (0, 1, 4, 23)]
+    told.append(Told("2", "22", 100, at="2010-03-28 10:00:00"))
+    assert read(files.sber12(told).encode())[0] == expected(told, "sber12")
+    hours = [(row.paid_at or 0) // 3600 for row in expected(told, "sber12")]
+    assert (hours[2] - hours[1], hours[3] - hours[0]) == (4, 24)
 
 
 def test_pieces_cost_the_same_however_small() -> None:
