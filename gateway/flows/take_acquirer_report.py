@@ -34,7 +34,8 @@ from gateway.domain.bill import SUBSCRIBER_ACCOUNT
 from gateway.domain.ids import PAYMENT, REPORT, earliest, shown
 from gateway.domain.payment import Payment
 from gateway.domain.refusals import Refusal
-from gateway.flows.accept_payment import Intake, Outcome
+from gateway.flows.accept_payment import Intake
+from gateway.flows.commit_group import Outcome
 from gateway.flows.context import Context
 from gateway.flows.patience import patiently
 from gateway.journal.db_transaction import reading, writing

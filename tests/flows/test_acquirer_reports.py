@@ -16,7 +16,7 @@ from gateway.domain.ids import new_id
 from gateway.domain.payment import Claim, PaymentRequest, Receipt
 from gateway.domain.refusals import Unavailable
 from gateway.flows import answers
-from gateway.flows.accept_payment import Outcome
+from gateway.flows.commit_group import Outcome
 from gateway.flows.take_acquirer_report import Taking
 from tests.acquirer_reports import files
 from tests.acquirer_reports.files import Told, read, sber12
