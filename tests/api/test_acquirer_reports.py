@@ -145,6 +145,20 @@ async def test_another_acquirer_has_its_own_operations(region: Gateway) -> None:
     assert len(await payments(region)) == 1
 
 
+async def test_a_number_that_comes_again_means_the_newest_payment(region: Gateway) -> None:
+    """Some banks number every day anew; then sum and account tell, and else the latest counts."""
+    old = await online(region, reference="1", amount=7, paid_at="2026-10-12T09:31:07+07:00")
+    assert await counted(region, sber12([row("1", 7, at="2026-10-12 09:31:07")])) == (1, 0, [])
+    new = await online(region, reference="1", amount=9)
+    assert await counted(region, sber12([row("1", 8)])) == (
+        0, 0, [{"kind": "sum-differs", "row": 1, "payment": new}],
+    )  # fmt: skip
+    assert await counted(region, sber12([row("1", 9)])) == (1, 0, [])
+    assert await counted(region, sber12([row("1", 7), row("2", 1)])) == (
+        0, 1, [{"kind": "duplicate-in-registry", "row": 1, "payment": old}],
+    )  # fmt: skip
+
+
 async def test_a_payment_without_a_number_is_matched_by_account_sum_and_day(
     region: Gateway,
 ) -> None:

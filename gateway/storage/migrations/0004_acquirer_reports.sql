@@ -73,7 +73,7 @@ CREATE TYPE known_payment AS (
     row_number integer, made boolean);
 
 -- The payments of a caller with these numbers. A number that many payments share gives the
--- likeliest few. Planned once a session, by index, as begin_group is.
+-- likeliest few, the newest first. Planned once a session, by index, as begin_group is.
 CREATE FUNCTION known_by_number(
     by_caller integer, operations text[], accounts text[], totals bigint[])
 RETURNS SETOF known_payment
@@ -95,7 +95,7 @@ BEGIN
             SELECT q.id, q.subscriber_account, q.total, q.facts FROM payments AS q
             WHERE q.reference COLLATE "C" = u.operation AND q.caller = by_caller
             ORDER BY (q.subscriber_account = u.account)::integer
-                     + (q.total = u.total)::integer DESC, q.id
+                     + (q.total = u.total)::integer DESC, q.id DESC
             LIMIT 8) AS p
         CROSS JOIN LATERAL (
             SELECT substr(p.facts ->> 'report', 5)::uuid AS report,
