@@ -1,6 +1,16 @@
 """Every part of the table by its name, in the order they are taken. A new part is one line here."""
 
-from loadtests.rows import bills, hot_spots, http, latency, overload, registers, splitting, stored
+from loadtests.rows import (
+    acquirer_report,
+    bills,
+    hot_spots,
+    http,
+    latency,
+    overload,
+    registers,
+    splitting,
+    stored,
+)
 from loadtests.stage import Part
 
 PARTS: dict[str, Part] = {
@@ -13,4 +23,5 @@ PARTS: dict[str, Part] = {
     "registers": registers.part,
     "overload": overload.part,
     "bulk": stored.bulk_part,
+    "acquirer_report": acquirer_report.part,
 }

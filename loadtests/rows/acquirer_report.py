@@ -1,6 +1,7 @@
 """A day's file of an acquirer, from its bytes to durable payments, beside bulk payments."""
 
 import time
+from collections.abc import Iterator
 from itertools import count as counting
 
 from loadtests import households
@@ -8,8 +9,18 @@ from loadtests.gateway_process import Gateway
 from loadtests.measure import Turns
 from loadtests.report import Figure, Goal, Row
 from loadtests.rows.stored import BulkLoad
+from loadtests.stage import Stage
 
 ROWS = 100_000
+# Each takes as long as it takes to make a hundred thousand payments durable.
+RUNS_MAX = 3
+
+
+def part(stage: Stage) -> Iterator[Row]:
+    """The one row, on accounts that all pay a few times a file."""
+    gateway = stage.stocked()
+    bulk = BulkLoad(gateway, "beside-report")
+    yield report_row(ReportLoad(gateway), bulk, min(stage.runs, RUNS_MAX))
 
 
 class ReportLoad:
