@@ -15,6 +15,7 @@ import uvloop
 from aiohttp import http_parser, web
 
 from gateway import __version__
+from gateway.acquirer_reports import layouts
 from gateway.api import openapi, table
 from gateway.api.call import House
 from gateway.api.door import Door
@@ -117,8 +118,9 @@ async def running(
     )
     routes = RouteTable(table.routes())
     document = openapi.document(routes.routes, __version__)
+    known = layouts.load(settings.report_layouts)
     loop = asyncio.get_running_loop()
-    house = House(context, intake, telemetry, document, stopping=asyncio.Event(), loop=loop)
+    house = House(context, intake, telemetry, document, known, stopping=asyncio.Event(), loop=loop)
     door = Door(house, routes, limit)
     server = make_server(door, settings, HotRoad(house, door, routes.hot()))
     runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)

@@ -131,6 +131,9 @@ class Settings:
     # 0 for a pooler in front of PostgreSQL that does not know prepared statements.
     statement_cache_size: int = _setting(_whole(0, 10_000), 256)
 
+    # Descriptors of acquirers' files beside those of the product, a TOML file each.
+    report_layouts: Path | None = _setting(Path, None)
+
     apple_pay_certificate: Path | None = _setting(Path, None)
     apple_pay_key: Path | None = _setting(Path, None)
     apple_pay_root: Path | None = _setting(Path, None)

@@ -48,8 +48,15 @@ class Gateway:
 
     def send(self, method: str, path: str, body: Any, secret: str = "") -> Any:
         """One request that must succeed, of the operator unless another secret is given."""
-        content = body if isinstance(body, bytes) else orjson.dumps(body)
-        kind = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
+        if isinstance(body, bytes):
+            return self._send(method, path, body, "application/x-ndjson", secret)
+        return self._send(method, path, orjson.dumps(body), "application/json", secret)
+
+    def send_file(self, path: str, content: bytes) -> Any:
+        """A file of the acquirer's, which must be taken."""
+        return self._send("POST", path, content, "application/octet-stream", self.acquirer)
+
+    def _send(self, method: str, path: str, content: bytes, kind: str, secret: str) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_S)
         try:
             connection.request(

@@ -118,6 +118,24 @@ def payments(
         }
 
 
+def report_file(bodies: Iterator[dict[str, Any]], day: str = "11-11-2026") -> bytes:
+    """The same payments as a bank's file at the end of a day, windows-1251."""
+    lines = []
+    amount = 0
+    for number, body in enumerate(bodies):
+        at = f"{number // 3600 % 24:02}-{number // 60 % 60:02}-{number % 60:02}"
+        roubles = f"{body['amount'] // 100},{body['amount'] % 100:02}"
+        amount += body["amount"]
+        lines.append(
+            f"{day};{at};8644/0123;4;{body['reference']};{body['subscriber_account']};"
+            f"Иванов Иван Иванович;г. Барнаул, ул. Ленина, д. {number % 200};1026;"
+            f"{roubles};{roubles};0,00"
+        )
+    total = f"{amount // 100},{amount % 100:02}"
+    lines.append(f"={len(lines)};{total};{total};0,00;778;{day}")
+    return "\r\n".join([*lines, ""]).encode("cp1251")
+
+
 def single_requests(secret: str, bodies: Iterator[dict[str, Any]]) -> list[bytes]:
     """One payment a request: the bytes of POST /v1/payments."""
     requests = []

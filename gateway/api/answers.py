@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.domain.bill import SecondLevel
 
@@ -202,6 +202,37 @@ class SettlementBatchShown(Struct):
     business_date: date
     payments: int | None
     positions: list[PositionShown]
+
+
+class DiscrepancyShown(Struct):
+    """What does not agree: the file's row (from 1), our payment, or both. `code` is that of the
+    refusal that kept a row from being a payment.
+    """
+
+    kind: Annotated[
+        str,
+        Meta(
+            description="online-only, registry-only, sum-differs, account-differs or"
+            " duplicate-in-registry"
+        ),
+    ]
+    row: int | UnsetType = UNSET
+    payment: str | UnsetType = UNSET
+    code: str | UnsetType = UNSET
+
+
+class AcquirerReportShown(Struct):
+    """What became of an acquirer's file: rows that are payments we knew, rows that became payments,
+    and what differs; `discrepancy_count` counts also those beyond the first 100,000.
+    """
+
+    id: Annotated[str, Meta(pattern="^rep_[0-9a-f]{32}$")]
+    format: str
+    rows: int
+    matched: int
+    created: int
+    discrepancy_count: int
+    discrepancies: list[DiscrepancyShown]
 
 
 class StateShown(Struct):

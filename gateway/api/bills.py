@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from hashlib import blake2b
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -61,7 +62,7 @@ async def load(house: House, call: Call) -> Reply:
                 raise Refusal("body_too_large", f"Expected at most {size_max} bytes")
         claim = Claim(call.caller.number, key, "bills", digest.digest())
 
-        async def act() -> bytes:
+        async def act(_: UUID) -> bytes:
             bills = _bills(call, spool.pieces(), settings)
             loaded = await load_bills.load(house.context, call.caller, bills)
             return encode.json(loaded)

@@ -1,9 +1,10 @@
 """One request on its way through the door, and what every view needs at hand."""
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
+from gateway.acquirer_reports.layouts import Layouts
 from gateway.api import decode
 from gateway.api.request import Request
 from gateway.domain.party import Caller
@@ -13,20 +14,28 @@ from gateway.flows.accept_payment import Intake
 from gateway.flows.context import Context
 from gateway.telemetry import Telemetry
 
+REPORTS_AT_ONCE: Final = 2
+
 
 @dataclass(frozen=True)
 class House:
-    """What a worker has: the flows' context, the intake of payments, metrics, document and loop.
+    """What a worker has: the flows' context, the intake of payments, metrics, document and loop,
+    the layouts of acquirers' files.
 
-    `stopping` is set when the worker begins to drain; streams take no more payments then.
+    `report_turns` are taken by acquirers' files, each of which keeps two connections for as long as
+    it takes. `stopping` is set when the worker begins to drain; streams take no more payments then.
     """
 
     context: Context
     intake: Intake
     telemetry: Telemetry
     openapi: bytes
+    layouts: Layouts
     stopping: asyncio.Event
     loop: asyncio.AbstractEventLoop
+    report_turns: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(REPORTS_AT_ONCE)
+    )
 
 
 class Call:

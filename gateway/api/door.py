@@ -180,7 +180,11 @@ class Door:
             raise Refusal("unsupported_media_type", "Expected a body without Content-Encoding")
         kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         is_json = route.body is JSON_BODY
-        if kind not in (_JSON_TYPES if is_json else _STREAM_TYPES):
+        if route.takes:
+            # Senders of files name their type as they like; only a form would hide the file.
+            if kind.startswith("multipart/"):
+                raise Refusal("unsupported_media_type", "Expected the file itself as the body")
+        elif kind not in (_JSON_TYPES if is_json else _STREAM_TYPES):
             expected = replies.JSON if is_json else f"{replies.JSON} or {replies.NDJSON}"
             raise Refusal("unsupported_media_type", f"Expected Content-Type {expected}")
         if "Expect" in headers:

@@ -43,6 +43,8 @@ _TAGS: Final = {
     "/v1/recipients": "Terms",
     "/v1/surcharges": "Terms",
     "/v1/settlement-batches": "Settlement",
+    "/v1/acquirer-reports": "Acquirer reports",
+    "/v1/report-policies": "Acquirer reports",
 }
 _QUERY: Final[dict[str, dict[str, Any]]] = {
     "subscriber_account": {"type": "string", "pattern": bodies.ACCOUNT_PATTERN},
@@ -107,7 +109,7 @@ def _operation(route: Route) -> dict[str, Any]:
     parameters = _parameters(route)
     if parameters:
         operation["parameters"] = parameters
-    if route.body is not NO_BODY and route.asks is not None:
+    if route.body is not NO_BODY and (route.asks is not None or route.takes):
         operation["requestBody"] = _request_body(route)
     if route.roles == EVERYBODY:
         operation["security"] = []
@@ -154,12 +156,17 @@ def _pattern(path: str, name: str) -> str:
         return f"^({'|'.join(METHODS)})$"
     if name == "id" and path.startswith("/v1/payments"):
         return "^pay_[0-9a-f]{32}$"
+    if name == "id" and path.startswith("/v1/acquirer-reports"):
+        return "^rep_[0-9a-f]{32}$"
     if name == "id" and path.startswith("/v1/settlement-batches"):
         return "^sb_[0-9a-f]{32}$"
     return "^[A-Za-z0-9._-]{1,64}$"
 
 
 def _request_body(route: Route) -> dict[str, Any]:
+    if route.takes:
+        file = {"schema": {"type": "string", "format": "binary"}}
+        return {"required": True, "content": dict.fromkeys(route.takes, file)}
     if route.asks is None:
         return {}
     schema = {"$ref": _REF.format(name=route.asks.__name__)}

@@ -37,8 +37,8 @@ class Route:
 
     `roles`: who may use it, or EVERYBODY. `body`: NO_BODY, JSON_BODY (read whole, bounded) or
     STREAM (the view reads it line by line). `keyed`: takes an Idempotency-Key. `gated`: is
-    refused early when too many payments wait. `formats`: values of the query's format. The rest is
-    for the OpenAPI document.
+    refused early when too many payments wait. `formats`: values of the query's format. `takes`:
+    media types of a body that is a file. The rest is for the OpenAPI document.
     """
 
     method: str
@@ -56,6 +56,7 @@ class Route:
     query: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
     may_be_empty: bool = False
+    takes: tuple[str, ...] = ()
     answer_types: tuple[str, ...] = ("application/json",)
 
 

@@ -2,7 +2,10 @@
 
 from typing import Final
 
+from gateway.acquirer_reports.layout import AUTO
+from gateway.acquirer_reports.policy import Policy
 from gateway.api import (
+    acquirer_reports,
     answers,
     bills,
     bodies,
@@ -32,7 +35,15 @@ _SPLIT_CODES: Final = (
 
 def routes() -> list[Route]:
     """The whole table."""
-    return [*_payments(), *_afterwards(), *_bills(), *_terms(), *_settlement(), *_probes()]
+    return [
+        *_payments(),
+        *_afterwards(),
+        *_bills(),
+        *_terms(),
+        *_reports(),
+        *_settlement(),
+        *_probes(),
+    ]
 
 
 def _payments() -> list[Route]:
@@ -214,6 +225,57 @@ def _terms() -> list[Route]:
             asks=bodies.FeeBody,
             answers={200: answers.SurchargeShown},
             codes=("not_found", "fee_out_of_range"),
+        ),
+    ]
+
+
+def _reports() -> list[Route]:
+    return [
+        Route(
+            method="POST",
+            path="/v1/acquirer-reports",
+            name="acquirer_reports",
+            view=acquirer_reports.take,
+            roles=ACQUIRER,
+            body=STREAM,
+            keyed=True,
+            summary="Take a file of what the acquirer took: match its rows or make payments",
+            takes=acquirer_reports.FILE_TYPES,
+            answers={200: answers.AcquirerReportShown},
+            formats=(AUTO, *acquirer_reports.FORMATS),
+            codes=("control_total_mismatch",),
+        ),
+        Route(
+            method="GET",
+            path="/v1/acquirer-reports/{id}",
+            name="acquirer_report",
+            view=acquirer_reports.show,
+            roles=ACQUIRER | READERS,
+            summary="What became of a file; an acquirer sees its own",
+            answers={200: answers.AcquirerReportShown},
+            codes=("not_found",),
+        ),
+        Route(
+            method="GET",
+            path="/v1/report-policies/{caller}",
+            name="report_policy",
+            view=acquirer_reports.show_policy,
+            roles=READERS,
+            summary="What is done with what only an acquirer's files or only our payments know",
+            answers={200: Policy},
+            codes=("not_found",),
+        ),
+        Route(
+            method="PUT",
+            path="/v1/report-policies/{caller}",
+            name="report_policy_put",
+            view=acquirer_reports.put_policy,
+            roles=OPERATOR,
+            body=JSON_BODY,
+            summary="Set that for an acquirer's next files",
+            asks=Policy,
+            answers={200: Policy},
+            codes=("not_found",),
         ),
     ]
 

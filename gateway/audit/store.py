@@ -89,6 +89,19 @@ CHECKS: dict[str, str] = {
         LEFT JOIN refunds AS r ON k.route = 1 AND r.id = k.resource
         WHERE k.route IN (0, 1) AND p.id IS NULL AND r.id IS NULL
     """,
+    "report_miscounted": """
+        SELECT 'rep_' || replace(a.id::text, '-', ''),
+               'its rows are not as many as were matched, made payments and named together'
+        FROM acquirer_reports AS a
+        LEFT JOIN (SELECT facts ->> 'report' AS report, count(*) AS payments FROM payments
+                   WHERE facts ->> 'report' IS NOT NULL GROUP BY 1) AS made
+            ON made.report = 'rep_' || replace(a.id::text, '-', '')
+        WHERE a.finished_at IS NOT NULL
+          AND (a.created <> coalesce(made.payments, 0)
+            OR a.row_count <> a.matched + a.created
+                              + (SELECT count(*) FROM report_discrepancies AS d
+                                 WHERE d.report = a.id AND d.place > 0))
+    """,
     "batch_unknown": """
         SELECT 'settlement batch ' || m.settlement_batch, 'money is in a batch that is not there'
         FROM (SELECT DISTINCT settlement_batch FROM ledger) AS m

@@ -17,7 +17,18 @@ from gateway.domain.refusals import Refusal
 EXIT_REFUSED = 2
 
 # Command → its file; a command is the object of the same name in it. The order is the help's.
-_COMMANDS = ("serve", "demo", "split", "keys", "audit", "migrate", "backup", "restore", "worker")
+_COMMANDS = (
+    "serve",
+    "demo",
+    "split",
+    "keys",
+    "report",
+    "audit",
+    "migrate",
+    "backup",
+    "restore",
+    "worker",
+)
 
 
 class _Commands(click.Group):

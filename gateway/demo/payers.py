@@ -37,7 +37,7 @@ class Payers:
         self._dice = random.Random(seed)  # noqa: S311  (a sample, not a secret)
         self._region = region
         self._run = run
-        self._paid_at = paid_at
+        self.paid_at = paid_at
         self._number = 0
         self._owed = {bill.subscriber_account: owed_of(bill) for bill in region.bills}
         # The showcase keeps the first bills to itself; the published bill pays by its own code.
@@ -96,7 +96,7 @@ class Payers:
         return {charge.service: min(amount, max(100, charge.due))}
 
     def _body(self, account: str | None, amount: int, method: dict[str, str]) -> dict[str, Any]:
-        body: dict[str, Any] = {"amount": amount, "currency": "RUB", "paid_at": self._paid_at}
+        body: dict[str, Any] = {"amount": amount, "currency": "RUB", "paid_at": self.paid_at}
         if account is not None:
             body["subscriber_account"] = account
         body["method"] = method

@@ -19,7 +19,16 @@ import orjson
 import uvloop
 
 from gateway.config import Settings, StartRefused
-from gateway.demo import afterwards, loading, paying, processes, region, settling, showcase
+from gateway.demo import (
+    afterwards,
+    loading,
+    paying,
+    processes,
+    region,
+    reporting,
+    settling,
+    showcase,
+)
 from gateway.demo.books import Books, DemoFailed, require_equal
 from gateway.demo.calls import Caller, session
 from gateway.demo.payers import Payers
@@ -166,6 +175,7 @@ async def _day(story: _Run, show: Show, url: str, secrets: dict[str, str]) -> Bo
         await showcase.show_one_payment(stage)
         await showcase.show_refusals(stage)
         taken = await paying.pay(stage)
+        await reporting.report(stage, taken)
         await afterwards.place_suspense(stage, taken)
         await afterwards.refund(stage, taken)
         await settling.settle(stage)

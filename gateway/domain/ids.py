@@ -15,6 +15,7 @@ REFUND = "ref_"
 SETTLEMENT_BATCH = "sb_"
 PAYOUT = "po_"
 PLAN = "pln_"
+REPORT = "rep_"
 
 _HEX = re.compile(r"[0-9a-f]{32}", re.ASCII)
 

@@ -20,12 +20,13 @@ Act = Callable[[Any, Cut], Awaitable[dict[str, object]]]
 
 
 async def once_in_parts(
-    context: Context, claim: Claim, act: Callable[[], Awaitable[bytes]]
+    context: Context, claim: Claim, act: Callable[[UUID], Awaitable[bytes]]
 ) -> Answer:
     """Do `act`, whose parts commit by themselves, once for a key, and keep its answer.
 
-    The key is claimed before the first part. Where an earlier request with it was cut off by a
-    crash, the work is done again, which its parts must allow. Refuses `idempotency_key_reused`,
+    The key is claimed before the first part, with the id that `act` is given. Where an earlier
+    request with it was cut off by a crash, the work is done again with the same id, which its
+    parts must allow. Refuses `idempotency_key_reused`,
     and `idempotency_key_in_progress` while the first request is being worked on.
     """
     async with context.connection() as conn:
@@ -34,15 +35,17 @@ async def once_in_parts(
                 "idempotency_key_in_progress", "The first request is still being worked on"
             )
         try:
+            resource = new_id()
             async with writing(conn):
-                _, before = await journal_store.claim(conn, [(claim, None, new_id())])
+                _, before = await journal_store.claim(conn, [(claim, None, resource)])
             first = before.get((claim.caller, claim.key))
             if first is not None:
                 check_same(claim, first)
                 if first.answer is not None:
                     return Answer(first.answer, replayed=True)
+                resource = first.resource or resource
             try:
-                content = await act()
+                content = await act(resource)
             except Refusal:
                 await journal_store.unclaim(conn, [claim])
                 raise

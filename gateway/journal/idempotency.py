@@ -10,7 +10,15 @@ from msgspec import Struct
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import Refusal
 
-ROUTES = ("payments", "refunds", "resolutions", "bills", "settlement_batches", "approvals")
+ROUTES = (
+    "payments",
+    "refunds",
+    "resolutions",
+    "bills",
+    "settlement_batches",
+    "approvals",
+    "acquirer_reports",
+)
 """Where keys are used; the position is the number that is stored, so the order never changes."""
 
 

@@ -1,6 +1,7 @@
 """SQL of the journal: keys, payments, refunds, suspense. Rows are only ever added."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -226,7 +227,9 @@ async def let_go_of_key(conn: Any, claim: Claim) -> None:
     try:
         await conn.fetchval(_LET_GO_OF_KEY, f"{claim.caller} {claim.key}")
     except Exception:
-        conn.terminate()
+        # One that was lost is in the pool's hands already.
+        with suppress(Exception):
+            conn.terminate()
 
 
 async def add_payments(

@@ -29,15 +29,16 @@ def bulk_part(stage: Stage) -> Iterator[Row]:
 
 
 class BulkLoad:
-    """NDJSON of payments, one request after another on one connection."""
+    """NDJSON of payments, one request after another on one connection; `name` keeps keys apart."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, name: str = "bulk") -> None:
         self._gateway = gateway
+        self._name = name
         self._runs = counting()
 
     def per_second(self, lines: int, requests: int) -> float:
         """Durable payments a second of `requests` requests with `lines` payments each."""
-        run = f"bulk{next(self._runs)}"
+        run = f"{self._name}{next(self._runs)}"
         bodies = households.payments(self._gateway.accounts, lines * requests, run)
         plan = http_load.Plan(
             port=self._gateway.port,

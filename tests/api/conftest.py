@@ -5,6 +5,7 @@ Requests go over real sockets; nothing of the door is replaced.
 
 import asyncio
 import hashlib
+import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -104,7 +105,8 @@ class Gateway:
             sent.setdefault("Authorization", f"Bearer {self.secrets[role]}")
         if key is not None:
             sent["Idempotency-Key"] = key
-        content = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
+        raw = body is None or isinstance(body, bytes | io.BytesIO)
+        content = body if raw else orjson.dumps(body)
         if content is not None:
             sent.setdefault("Content-Type", "application/json")
         async with self.session.request(

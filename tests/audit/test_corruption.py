@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from gateway import config
+from gateway.acquirer_reports.rows import Row
 from gateway.audit import report
 from gateway.domain.bill import Bill, Charge, SecondLevel
 from gateway.domain.clock import SystemClock
@@ -23,11 +24,13 @@ from gateway.flows import close_batch, load_bills, refund_payment, resolve_suspe
 from gateway.flows.accept_payment import Intake
 from gateway.flows.bill_forms import BillForms
 from gateway.flows.context import Context
+from gateway.flows.take_acquirer_report import Taking
 from gateway.splitting.plans import PlanShelf
 from gateway.splitting.terms import TermsShelf
 from gateway.storage import keys
 from gateway.storage.postgres import open_pool
 from splitcore import FeeRule
+from tests.acquirer_reports.files import Told, read, sber12
 
 ACCOUNTS = {
     "heat": ("40702810268000010356", "049401601"),
@@ -74,6 +77,17 @@ class World:
         assert batch is not None
         claim, by = self.claim("boss", "approvals"), self.callers["boss"]
         await close_batch.approve(self.context, claim, by, batch)
+
+    async def take_report(self, text: str) -> None:
+        rows, file = read(text.encode())
+
+        async def parts() -> AsyncIterator[list[Row]]:
+            yield rows
+
+        bank = self.callers["bank"].number
+        taking = Taking(self.context, self.intake, bank, new_id(), file)
+        told = await taking.take(parts(), lambda _: None)
+        assert (told["created"], told["discrepancy_count"]) == (1, 1)
 
     async def load(self, period: str, due: int) -> None:
         async def bills() -> AsyncIterator[list[PackedBill]]:
@@ -136,6 +150,7 @@ async def a_day(world: World) -> None:
     await world.refund(first, 5_000)
     await world.close()
     await world.pay("A", 1_001)
+    await world.take_report(sber12([Told("op", "A", 700), Told("op", "A", 700)]))
     await world.intake.drain()
 
 
@@ -234,6 +249,10 @@ DAMAGE = [
     ("a payout file's sum",
      "UPDATE payout_files SET content = content"
      " || convert_to(E'\\r\\nСумма=1.00\\r\\n', 'WIN1251')", "payout_file_wrong"),
+    ("a report's count", "UPDATE acquirer_reports SET matched = matched + 1", "report_miscounted"),
+    ("a discrepancy deleted", "DELETE FROM report_discrepancies", "report_miscounted"),
+    ("a payment's report",
+     "UPDATE payments SET facts = '{}' WHERE facts ->> 'report' IS NOT NULL", "report_miscounted"),
     ("a payout file deleted", "DELETE FROM payout_files", "payout_file_wrong"),
 ]  # fmt: skip
 
@@ -253,7 +272,7 @@ async def test_an_untouched_day_has_no_problems(damaged: asyncpg.Connection) -> 
     found = await in_snapshot(damaged)
 
     assert found["problems"] == []
-    assert (found["payments"], found["refunds"], found["payouts"]) == (7, 3, 5)
+    assert (found["payments"], found["refunds"], found["payouts"]) == (8, 3, 5)
     assert found["suspense"] == 5_000
     assert found["amount"] == found["shares"] + 5_000 + 1_000  # type: ignore[operator]
 

@@ -34,4 +34,5 @@ def test_numbers_of_routes_are_stored_and_never_move() -> None:
         "bills": 3,
         "settlement_batches": 4,
         "approvals": 5,
+        "acquirer_reports": 6,
     }
