@@ -1,20 +1,14 @@
 """Every part of the table by its name, in the order they are taken. A new part is one line here."""
 
 from loadtests.rows import (
-<<<<<<< HEAD
-=======
     acquirer_report,
->>>>>>> registry
     bills,
     hot_spots,
     http,
     latency,
     overload,
     registers,
-<<<<<<< HEAD
     settlement,
-=======
->>>>>>> registry
     splitting,
     stored,
 )
@@ -30,9 +24,6 @@ PARTS: dict[str, Part] = {
     "registers": registers.part,
     "overload": overload.part,
     "bulk": stored.bulk_part,
-<<<<<<< HEAD
     "settlement": settlement.part,
-=======
     "acquirer_report": acquirer_report.part,
->>>>>>> registry
 }

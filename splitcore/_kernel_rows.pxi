@@ -21,14 +21,14 @@ cdef int64_t MOMENT_END = 252455616000000000  # the year 10000
 cdef const char *HEX_DIGITS = "0123456789abcdef"
 
 
-cdef struct text_t:
+cdef struct page_text_t:
     const char *start
     Py_ssize_t size
 
 
 cdef struct record_t:
     const uint8_t *start
-    const text_t *services  # of the record's plan, by place; those of others have no start
+    const page_text_t *services  # of the record's plan, by place; those of others have no start
     Py_ssize_t texts  # bytes of account and period, each ended by a line feed
     int32_t place
     int32_t parts
@@ -125,7 +125,7 @@ cdef object not_a_record(str expected):
 cdef class _RowPlan:
     """How shares of one plan are told to one recipient."""
     cdef tuple kept  # the texts live here
-    cdef text_t *services
+    cdef page_text_t *services
     cdef int32_t parts
     cdef int32_t recipients
     cdef int32_t withheld_at
@@ -139,7 +139,7 @@ cdef class _RowPlan:
 cdef class ShareRows:
     """Rows of one recipient's shares as text, and what they add up to; see the reference."""
     cdef tuple layout
-    cdef text_t between[LAYOUT_TEXTS]
+    cdef page_text_t between[LAYOUT_TEXTS]
     cdef Py_ssize_t between_size
     cdef dict plans
     cdef list carried
@@ -193,7 +193,7 @@ cdef class ShareRows:
         plan.parts = <int32_t> count
         plan.recipients = <int32_t> others
         plan.withheld_at = -1 if withheld_at is None else <int32_t> at
-        plan.services = <text_t *> PyMem_Malloc(<size_t> count * sizeof(text_t))
+        plan.services = <page_text_t *> PyMem_Malloc(<size_t> count * sizeof(page_text_t))
         if plan.services == NULL:
             raise MemoryError()
         for i in range(count):
@@ -332,7 +332,7 @@ cdef class ShareRows:
         cdef int64_t values[PARTS_MAX]
         cdef int64_t shares[PARTS_MAX]
         cdef int64_t withheld[PARTS_MAX]
-        cdef const text_t *services[PARTS_MAX]
+        cdef const page_text_t *services[PARTS_MAX]
         cdef const uint8_t *vector = record.start + RECORD_HEAD + record.texts
         cdef bint is_refund = record.start[RECORD_HEAD - 1]
         cdef int64_t total = 0, commission = 0
@@ -386,10 +386,10 @@ cdef class ShareRows:
             )
 
     cdef char *put_row(
-        self, const record_t *record, const text_t *service, bint is_refund, int64_t share,
+        self, const record_t *record, const page_text_t *service, bint is_refund, int64_t share,
         int64_t withheld, char *out
     ) noexcept:
-        cdef const text_t *between = self.between
+        cdef const page_text_t *between = self.between
         cdef const char *account = <const char *> record.start + RECORD_HEAD
         cdef const char *period = <const char *> memchr(account, c"\n", <size_t> record.texts) + 1
         cdef int64_t gross = -share if is_refund else share
@@ -413,8 +413,8 @@ cdef class ShareRows:
         return put_text(out, between[8 + is_refund].start, between[8 + is_refund].size)
 
 
-cdef text_t text_of(object text) except *:
-    cdef text_t found
+cdef page_text_t text_of(object text) except *:
+    cdef page_text_t found
     found.start = NULL
     found.size = 0
     if text is not None:

@@ -61,6 +61,14 @@ async def counting(conn: Any) -> AsyncIterator[None]:
         yield
 
 
+@asynccontextmanager
+async def reading(conn: Any) -> AsyncIterator[None]:
+    """A transaction in which every statement, and every cursor, sees the same rows."""
+    async with conn.transaction(isolation="repeatable_read", readonly=True):
+        await conn.execute("SET LOCAL statement_timeout = 0")
+        yield
+
+
 def writing(conn: Any) -> Any:
     """An ordinary transaction, for what moves no money."""
     return _db_transaction(conn, "BEGIN")
