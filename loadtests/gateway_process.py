@@ -37,13 +37,17 @@ _LISTENING = re.compile(r"kopeck listening on http://127\.0\.0\.1:(\d+)\n")
 
 @dataclass
 class Gateway:
-    """A running gateway: its port, its own PostgreSQL, the secrets of an acquirer and operator."""
+    """A running gateway: its port, its own PostgreSQL, the secrets of an acquirer and operator.
+
+    `process_id` is the supervisor's, whose children the workers are.
+    """
 
     port: int
     database_url: str
     acquirer: str = field(repr=False)
     operator: str = field(repr=False)
     accounts: int = 0
+    process_id: int = 0
     _keys: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def send(self, method: str, path: str, body: Any, secret: str = "") -> Any:
@@ -103,15 +107,9 @@ def running_gateway(
 
     `settings` are further KOPECK_ variables.
     """
-    _allow_many_connections()
     data = Path(tempfile.mkdtemp(prefix="kopeck-load-", dir=folder))
     try:
-        with _served(workers, data, settings or {}) as port:
-            url = embedded.running(data)
-            if url is None:
-                raise RuntimeError("Expected the gateway's PostgreSQL to run, it did not")
-            acquirer, operator = (_key(role, data) for role in ("acquirer", "operator"))
-            gateway = Gateway(port, url, acquirer, operator)
+        with gateway_on(data, workers, settings=settings) as gateway:
             gateway.add_recipients()
             yield gateway
     finally:
@@ -125,7 +123,26 @@ def _allow_many_connections() -> None:
 
 
 @contextlib.contextmanager
-def _served(workers: int, data: Path, settings: Mapping[str, str]) -> Iterator[int]:
+def gateway_on(
+    data: Path, workers: int, accounts: int = 0, settings: Mapping[str, str] | None = None
+) -> Iterator[Gateway]:
+    """A gateway on a directory that stays, and that has open bills of so many accounts.
+
+    `settings` are further KOPECK_ variables.
+    """
+    _allow_many_connections()
+    with _served(workers, data, settings or {}) as (process_id, port):
+        url = embedded.running(data)
+        if url is None:
+            raise RuntimeError("Expected the gateway's PostgreSQL to run, it did not")
+        acquirer, operator = (_key(role, data) for role in ("acquirer", "operator"))
+        yield Gateway(port, url, acquirer, operator, accounts, process_id)
+
+
+@contextlib.contextmanager
+def _served(
+    workers: int, data: Path, settings: Mapping[str, str]
+) -> Iterator[tuple[int, int]]:
     # The kernel stops the gateway should we be killed.
     words = ["setpriv", "--pdeathsig", "TERM", "--", *KOPECK, "serve", "--port", "0"]
     process = subprocess.Popen(
@@ -140,7 +157,7 @@ def _served(workers: int, data: Path, settings: Mapping[str, str]) -> Iterator[i
         listening = _LISTENING.fullmatch(line)
         if listening is None:
             raise RuntimeError(f"Expected the gateway to listen, was {line!r}")
-        yield int(listening[1])
+        yield process.pid, int(listening[1])
     finally:
         process.send_signal(signal.SIGTERM)
         try:

@@ -19,10 +19,12 @@ from typing import IO
 
 from gateway.config import Settings, StartRefused
 from gateway.storage import postmaster
+from gateway.storage.memory import memory_bytes, shared_buffers
 from gateway.storage.server_user import command_prefix, server_user
 
 # Every setting that differs from PostgreSQL's default, or that payments rely on, and why. They go
-# on the command line, so no file and no ALTER SYSTEM can override them.
+# on the command line, so no file and no ALTER SYSTEM can override them. shared_buffers is as the
+# machine's memory has it.
 SERVER_SETTINGS: Mapping[str, str] = {
     # The answer to a payment leaves after the commit, so a commit must be on the disk.
     "fsync": "on",
@@ -34,11 +36,10 @@ SERVER_SETTINGS: Mapping[str, str] = {
     "unix_socket_permissions": "0700",
     # Each worker holds a pool of about ten, and every command a few more.
     "max_connections": "200",
-    # Bills being paid and the newest end of the journal's indexes stay in memory.
-    "shared_buffers": "256MB",
     # Checkpoints come by the clock and not in the middle of a rush: each makes the next write of
-    # every page a full image. Five minutes keep the recovery after a crash short.
-    "max_wal_size": "4GB",
+    # every page a full image, five times what a payment writes otherwise once twenty million are
+    # stored. Five minutes keep the recovery after a crash short.
+    "max_wal_size": "8GB",
     "checkpoint_timeout": "5min",
     # Files of the log are kept for the next rush rather than deleted and made anew.
     "min_wal_size": "512MB",
@@ -125,6 +126,7 @@ class EmbeddedPostgres:
         self._durable = durable
         self._settings = {
             **SERVER_SETTINGS,
+            "shared_buffers": shared_buffers(memory_bytes()),
             **({} if durable else NOT_DURABLE),
             **(settings or {}),
         }
