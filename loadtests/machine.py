@@ -79,6 +79,20 @@ def _first_line(words: list[str]) -> str:
         return "unknown"
 
 
+def pss_mb_of_children(process_id: int, word: str) -> list[float]:
+    """Megabytes of each child whose command line has the word: its own, and a part of shared."""
+    found = []
+    for child, (parent, _) in _processes().items():
+        if parent != process_id:
+            continue
+        at = Path("/proc") / str(child)
+        if word.encode() in (at / "cmdline").read_bytes().split(b"\0"):
+            rollup = (at / "smaps_rollup").read_text().splitlines()
+            pss = next(line for line in rollup if line.startswith("Pss:"))
+            found.append(int(pss.split()[1]) * 1024 / 1e6)
+    return found
+
+
 class Disturbance:
     """Cores that processes other than ours used since it was made."""
 
@@ -103,8 +117,19 @@ def _busy_s() -> float:
 
 def _ours_s() -> float:
     """Processor time of this process and all below it, the ended ones counted by their parents."""
-    parents: dict[int, int] = {}
-    ticks: dict[int, int] = {}
+    processes = _processes()
+    ours = {os.getpid()}
+    added = True
+    while added:
+        below = {pid for pid, (parent, _) in processes.items() if parent in ours} - ours
+        added = bool(below)
+        ours |= below
+    return sum(processes[pid][1] for pid in ours if pid in processes) * _TICK_S
+
+
+def _processes() -> dict[int, tuple[int, int]]:
+    """Every process: its parent, and its processor time in ticks."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -112,12 +137,5 @@ def _ours_s() -> float:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        parents[int(entry.name)] = int(fields[1])
-        ticks[int(entry.name)] = sum(map(int, fields[11:15]))
-    ours = {os.getpid()}
-    added = True
-    while added:
-        below = {pid for pid, parent in parents.items() if parent in ours} - ours
-        added = bool(below)
-        ours |= below
-    return sum(ticks[pid] for pid in ours if pid in ticks) * _TICK_S
+        found[int(entry.name)] = int(fields[1]), sum(map(int, fields[11:15]))
+    return found

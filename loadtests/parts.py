@@ -9,6 +9,7 @@ from loadtests.rows import (
     overload,
     registers,
     settlement,
+    size,
     splitting,
     stored,
 )
@@ -26,4 +27,5 @@ PARTS: dict[str, Part] = {
     "bulk": stored.bulk_part,
     "settlement": settlement.part,
     "acquirer_report": acquirer_report.part,
+    "size": size.part,
 }
