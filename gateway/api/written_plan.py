@@ -25,20 +25,12 @@ class WrittenPlan:
     __slots__ = ("_all_recipients", "_recipients", "_shares", "_whole_recipients", "_whole_shares")
 
     def __init__(self, names: PlanNames) -> None:
-        share = b'{"charge":%d,"service":%b,"recipient":%b,"amount":'
-        shares = [
-            [share % (charge, _text(service), _text(recipient)), b"}"]
-            for charge, service, recipient, _ in names.parts
-        ]
-        recipients = [
-            [b'{"recipient":%b,"gross":' % _text(recipient), b',"commission":', b',"net":', b"}"]
-            for recipient in names.recipients
-        ]
-        self._shares = [Template(pieces) for pieces in shares]
-        self._recipients = [Template(pieces) for pieces in recipients]
-        self._whole_shares = _listed(shares)
-        self._whole_recipients = _listed(recipients)
-        self._all_recipients = tuple(range(len(recipients)))
+        parts = [(charge, service, recipient) for charge, service, recipient, _ in names.parts]
+        self._shares = [_share(*part) for part in parts]
+        self._recipients = list(map(_recipient, names.recipients))
+        self._whole_shares = _listed([_share_pieces(*part) for part in parts])
+        self._whole_recipients = _listed(list(map(_recipient_pieces, names.recipients)))
+        self._all_recipients = tuple(range(len(names.recipients)))
 
     def shares(self, parts: tuple[int, ...]) -> bytes:
         """A list of what each recipient receives from each charge, parts of nothing left out."""
@@ -64,6 +56,26 @@ class WrittenPlan:
 def written_plan(names: PlanNames) -> WrittenPlan:
     """The templates of a plan, made when the first payment by it is shown."""
     return WrittenPlan(names)
+
+
+def _share_pieces(charge: int, service: str, recipient: str) -> list[bytes]:
+    share = b'{"charge":%d,"service":%b,"recipient":%b,"amount":'
+    return [share % (charge, _text(service), _text(recipient)), b"}"]
+
+
+def _recipient_pieces(recipient: str) -> list[bytes]:
+    return [b'{"recipient":%b,"gross":' % _text(recipient), b',"commission":', b',"net":', b"}"]
+
+
+# Plans are many and their parts few: each of these stands in the plans of a thousand houses.
+@lru_cache(TEMPLATES_MAX)
+def _share(charge: int, service: str, recipient: str) -> Template:
+    return Template(_share_pieces(charge, service, recipient))
+
+
+@lru_cache(TEMPLATES_MAX)
+def _recipient(recipient: str) -> Template:
+    return Template(_recipient_pieces(recipient))
 
 
 def _listed(entries: Sequence[Sequence[bytes]]) -> Template:

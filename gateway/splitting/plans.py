@@ -6,6 +6,7 @@ A plan never changes, so a plan in memory is never wrong; the shelf is bounded a
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
+from sys import intern
 
 from msgspec import Struct
 
@@ -46,16 +47,18 @@ class Plan:
         self.fees_version = -1
         self.number = number
         self.split = split
-        self.services = tuple(services)
-        self.service_index = {name: at for at, name in enumerate(dict.fromkeys(services))}
+        # Thousands of plans are made of the same few names.
+        self.services = tuple(map(intern, services))
+        self.service_index = {name: at for at, name in enumerate(dict.fromkeys(self.services))}
         self.recipient_numbers = tuple(recipient_numbers)
+        ids = tuple(map(intern, recipient_ids))
         self.names = PlanNames(
             PLAN + digest[:8].hex(),
             tuple(
-                (charge, self.services[charge], recipient_ids[recipient], recipient)
+                (charge, self.services[charge], ids[recipient], recipient)
                 for charge, recipient in zip(split.part_charge, split.part_recipient, strict=True)
             ),
-            tuple(recipient_ids),
+            ids,
         )
 
     def charges(self, parts: Sequence[int]) -> list[int]:

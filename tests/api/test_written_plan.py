@@ -1,13 +1,17 @@
 """Shares and recipients written from templates are what the plan and the numbers say."""
 
+import gc
 import random
+import tracemalloc
 
 import orjson
 import pytest
 
 from gateway.api.written_plan import WrittenPlan
 from gateway.domain.plan_names import PlanNames
+from gateway.splitting.plans import Plan
 from splitcore import GroupAllocation, pack
+from splitcore import Plan as SplitPlan
 
 NAMES = ("heating", "Содержание 50 %d", 'say "hi"\\', "water%%", "tabs\t", "x" * 64, "☃")
 
@@ -61,3 +65,28 @@ def test_templates_say_what_objects_would(seed: int, zeros: float) -> None:
             }
             for at in told.recipients
         ]
+
+
+def test_twenty_thousand_plans_of_the_same_names_are_held_in_a_hundred_megabytes() -> None:
+    body = SplitPlan([0] * 8, list(range(8)), [[(at, 1_000_000)] for at in range(8)]).to_bytes()
+    held = []
+
+    def hold(count: int) -> None:
+        for number in range(count):
+            # New strings each time, as a database driver makes them.
+            services = [f"{name}-{at}" for at, name in enumerate(["service"] * 8)]
+            ids = [f"{name}-{at}" for at, name in enumerate(["supplier of heat"] * 8)]
+            split = SplitPlan.from_bytes(body)
+            plan = Plan(number, split, services, list(range(8)), ids, random.randbytes(32))
+            held.append((plan, WrittenPlan(plan.names)))
+
+    hold(10)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        hold(200)
+        gc.collect()
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert grown / 200 * 20_000 < 100e6
