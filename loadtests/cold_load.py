@@ -161,8 +161,8 @@ def _server(data: Path) -> Iterator[str]:
         finally:
             postgres.stop()
         # Nothing was synced meanwhile.
-        program, user = binary("initdb"), server_user()
-        words = command_prefix(user, (program, postgres.pgdata))
+        program = binary("initdb")
+        words = command_prefix(server_user(), (program, postgres.pgdata))
         sync = [*words, str(program), "--sync-only", "-D", str(postgres.pgdata)]
         subprocess.run(sync, check=True, stdout=subprocess.DEVNULL, cwd="/")
 
