@@ -140,9 +140,7 @@ def gateway_on(
 
 
 @contextlib.contextmanager
-def _served(
-    workers: int, data: Path, settings: Mapping[str, str]
-) -> Iterator[tuple[int, int]]:
+def _served(workers: int, data: Path, settings: Mapping[str, str]) -> Iterator[tuple[int, int]]:
     # The kernel stops the gateway should we be killed.
     words = ["setpriv", "--pdeathsig", "TERM", "--", *KOPECK, "serve", "--port", "0"]
     process = subprocess.Popen(
