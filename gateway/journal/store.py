@@ -287,7 +287,7 @@ async def commit_at_once(
             terms_version,
             accepted_at,
             [_split_payment(row) for row in sorted(rows, key=_key_of)],
-            [_bill_paid(one) for one in sorted(paid, key=_account_of)],
+            [_bill_paid(one) for one in paid],
         )
     except asyncpg.PostgresError as error:
         if error.sqlstate == _NOT_AS_IT_WAS:
@@ -298,10 +298,6 @@ async def commit_at_once(
 def _key_of(row: AcceptedRow) -> tuple[int, str]:
     claim = row.request.claim
     return claim.caller, claim.key
-
-
-def _account_of(paid: PaidBill) -> str:
-    return paid.bill.subscriber_account
 
 
 def _split_payment(row: AcceptedRow) -> tuple[Any, ...]:

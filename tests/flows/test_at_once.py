@@ -19,6 +19,7 @@ from splitcore import FeeRule
 from tests.flows.oracle import check_books, check_splits
 from tests.flows.region import CASH, Region, Worker, as_read, bill, know_terms
 
+Meanwhile = Callable[[Callable[[], Awaitable[Any]]], None]
 AT_ONCE, NOT_AS_IT_WAS, LONG_WAY = "at once", "not as it was", "the long way"
 
 
@@ -53,7 +54,7 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Awaitable[Any]]], None]:
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     """Something that is done once, after a group has read its bills and before it goes on."""
 
     def once(act: Callable[[], Awaitable[Any]]) -> None:
@@ -124,10 +125,7 @@ async def test_a_key_twice_in_one_group_goes_the_long_way(
 
 
 async def test_a_payment_that_came_between_is_split_before(
-    region: Region,
-    worker: Worker,
-    ways: list[str],
-    meanwhile: Callable[[Callable[[], Awaitable[Any]]], None],
+    region: Region, worker: Worker, ways: list[str], meanwhile: Meanwhile
 ) -> None:
     await region.load(bill("A"))
     meanwhile(lambda: region.pay("between", "A", 1_000))
@@ -138,10 +136,7 @@ async def test_a_payment_that_came_between_is_split_before(
 
 
 async def test_a_bill_that_came_between_is_the_one_that_is_paid(
-    region: Region,
-    worker: Worker,
-    ways: list[str],
-    meanwhile: Callable[[Callable[[], Awaitable[Any]]], None],
+    region: Region, worker: Worker, ways: list[str], meanwhile: Meanwhile
 ) -> None:
     await region.load(bill("A"))
     meanwhile(lambda: region.load(bill("A", Charge("waste", "waste", 9_000))))
@@ -152,10 +147,7 @@ async def test_a_bill_that_came_between_is_the_one_that_is_paid(
 
 
 async def test_fee_rules_that_came_between_are_those_that_hold(
-    region: Region,
-    worker: Worker,
-    ways: list[str],
-    meanwhile: Callable[[Callable[[], Awaitable[Any]]], None],
+    region: Region, worker: Worker, ways: list[str], meanwhile: Meanwhile
 ) -> None:
     await region.load(bill("A"))
     rule = FeeRule(fixed=70)

@@ -10,9 +10,9 @@ CREATE TYPE bill_paid AS (
 -- A whole small commit group that was split beforehand, in one statement: nobody waits for the
 -- worker between the locks and the commit. What the split was made of is looked at again under the
 -- locks; where anything is not as it was, all is undone (SQLSTATE KP001) and the group has to be
--- begun and split the long way. The order of locks is that of begin_group: the cut, the keys and
--- the open bills, both in the order they are given. One array of rows costs half of an array a
--- column, here and where it is sent from.
+-- begun and split the long way. The order of locks is that of begin_group, so that groups cannot
+-- deadlock: the cut, the keys in the order given, the open bills in the database's order of
+-- accounts. One array of rows costs half of an array a column, here and where it is sent from.
 CREATE FUNCTION commit_at_once(
     cut_lock bigint, expected_terms bigint, moment timestamptz,
     split split_payment[], bills bill_paid[])
@@ -42,7 +42,7 @@ BEGIN
         RAISE SQLSTATE 'KP001' USING MESSAGE = 'other fee rules are in force';
     END IF;
     UPDATE open_bills AS o SET paid = u.paid, sequence = u.sequence
-    FROM unnest(bills) AS u
+    FROM (SELECT b.* FROM unnest(bills) AS b ORDER BY b.subscriber_account) AS u
     WHERE o.subscriber_account = u.subscriber_account AND o.bill = u.bill AND o.sequence = u.seen;
     GET DIAGNOSTICS done = ROW_COUNT;
     IF done <> cardinality(bills) THEN
