@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from gateway.acquirer_reports import fields
 from gateway.acquirer_reports.fields import Days, Misfit
 from gateway.acquirer_reports.layout import Layout
-from gateway.acquirer_reports.rows import OPERATION_LENGTH_MAX, ReportFile, Row
+from gateway.acquirer_reports.rows import ACCOUNT_LENGTH_MAX, OPERATION_LENGTH_MAX, ReportFile, Row
 from gateway.acquirer_reports.text import REPLACED, Lines
 from gateway.domain.refusals import Refusal
 from splitcore import TOTAL_MAX
@@ -101,9 +101,12 @@ class _Rows:
                 raise Misfit(f"an operation number of 1..{OPERATION_LENGTH_MAX} characters")
             if REPLACED in operation:
                 raise Misfit("an operation number in one encoding")
+        account = told[self._account].strip()
+        if len(account) > ACCOUNT_LENGTH_MAX or not account.isprintable():
+            raise Misfit(f"an account of at most {ACCOUNT_LENGTH_MAX} printable characters")
         found["count"] += 1
         found["sum"] += amount
-        return Row(found["count"], operation, told[self._account].strip(), amount, paid_at)
+        return Row(found["count"], operation, account, amount, paid_at)
 
     def _moment(self, told: list[str], column: int) -> int:
         if self._time is None:

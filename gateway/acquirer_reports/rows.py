@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 OPERATION_LENGTH_MAX: Final = 128
+ACCOUNT_LENGTH_MAX: Final = 64
 
 
 class Row(Struct, frozen=True, array_like=True, gc=False):

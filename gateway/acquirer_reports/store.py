@@ -10,6 +10,7 @@ from msgspec import Struct
 from gateway.acquirer_reports.policy import Policy
 from gateway.acquirer_reports.rows import ReportFile, Row
 from gateway.acquirer_reports.verdict import ONLINE_ONLY, Known, Verdict
+from gateway.domain.bill import SUBSCRIBER_ACCOUNT
 
 _LONG_S = 300.0
 
@@ -19,6 +20,7 @@ _ADD_REPORT = """
          order_date, first_day, last_day)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (id) DO NOTHING
 """
+_FORGET = "DELETE FROM report_discrepancies WHERE report = $1"
 _FINISH = """
     UPDATE acquirer_reports SET matched = $2, created = $3, finished_at = $4 WHERE id = $1
 """
@@ -110,7 +112,9 @@ class Found(Struct, frozen=True, gc=False):
 
 
 async def add_report(conn: Any, report: UUID, caller: int, file: ReportFile, at: datetime) -> None:
-    """Add a file whose totals hold; a file that is taken up again is there already."""
+    """Add a file whose totals hold; a file that is taken up again is there already, and what
+    differed of it then is looked at anew.
+    """
     await conn.execute(
         _ADD_REPORT,
         report,
@@ -127,6 +131,7 @@ async def add_report(conn: Any, report: UUID, caller: int, file: ReportFile, at:
         file.first_day,
         file.last_day,
     )
+    await conn.execute(_FORGET, report)
 
 
 async def finish_report(conn: Any, report: UUID, counts: tuple[int, int], at: datetime) -> None:
@@ -187,14 +192,18 @@ async def claim_payments(conn: Any, report: UUID, claimed: Sequence[tuple[UUID, 
 
 
 async def add_discrepancies(conn: Any, report: UUID, found: Sequence[Discrepancy]) -> None:
-    """Keep discrepancies of rows; those that are there already stay as they are."""
+    """Keep discrepancies of rows; those that are there already stay as they are.
+
+    What is no account may be a name, and is not kept.
+    """
+    accounts = [one.row.subscriber_account for one in found]
     await conn.execute(
         _ADD_DISCREPANCIES,
         report,
         [one.row.number for one in found],
         [one.verdict.kind for one in found],
         [one.verdict.payment for one in found],
-        [one.row.subscriber_account for one in found],
+        [account if SUBSCRIBER_ACCOUNT.fullmatch(account) else None for account in accounts],
         [one.row.operation for one in found],
         [one.row.amount for one in found],
         [one.code for one in found],

@@ -4,6 +4,7 @@ The kinds are those of a reconciliation; only FRESH rows may become payments.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -25,8 +26,8 @@ class Known(Struct, frozen=True, gc=False):
     """A payment of the acquirer's that a row may speak of.
 
     `report`, `digest` and `row` say which row of which file has spoken of it before, None if none
-    has; `made` is true where that row made it. `by_number` is false where only account, sum and
-    day brought the two together.
+    has; `made` is true where that row made it, and then `paid_at` is the row's. `by_number` is
+    false where only account, sum and day brought the two together.
     """
 
     by_number: bool
@@ -37,6 +38,7 @@ class Known(Struct, frozen=True, gc=False):
     digest: bytes | None
     row: int | None
     made: bool
+    paid_at: datetime | None
 
 
 class Source(Struct, frozen=True):
@@ -69,15 +71,21 @@ def judge(row: Row, known: Sequence[Known], taken: set[UUID], source: Source) ->
             return Verdict(CREATED if one.made else MATCHED, one.payment)
         if one.row == row.number and one.digest == source.digest:
             return Verdict(MATCHED, one.payment)
+    # The same number in another file is another operation, where numbers are a file's own.
+    numbered = [
+        one
+        for one in known
+        if one.by_number and not (source.per_file and one.digest not in (None, source.digest))
+    ]
+    for one in numbered:
+        if _same(row, one) and one.report not in (None, source.report):
+            # Another payment of this number, taken online since, must not pass for what was told.
+            return Verdict(DUPLICATE, one.payment)
     for one in known:
         if _same(row, one) and one.report is None and one.payment not in taken:
             return Verdict(MATCHED, one.payment, claims=True)
     if row.operation is None:
         return _without_number(row, known, source)
-    numbered = [one for one in known if one.by_number]
-    if source.per_file:
-        # The same number in another file is another operation.
-        numbered = [one for one in numbered if one.digest in (None, source.digest)]
     if not numbered:
         return _FRESH
     for one in numbered:
@@ -90,11 +98,21 @@ def judge(row: Row, known: Sequence[Known], taken: set[UUID], source: Source) ->
 
 
 def _without_number(row: Row, known: Sequence[Known], source: Source) -> Verdict:
-    """Another file has told of the like: most likely the same file, corrected and sent again."""
+    """Another file has told of the like: most likely the same file, corrected and sent again.
+
+    Of a payment that its row made the moment is known: another moment is another payment.
+    """
     for one in known:
-        if _same(row, one) and one.digest is not None and one.digest != source.digest:
+        told = one.digest is not None and one.digest != source.digest
+        if told and _same(row, one) and not _at_another_moment(row, one):
             return Verdict(DUPLICATE, one.payment)
     return _FRESH
+
+
+def _at_another_moment(row: Row, one: Known) -> bool:
+    if not one.made or row.paid_at is None or one.paid_at is None:
+        return False
+    return int(one.paid_at.timestamp()) != row.paid_at
 
 
 def _same(row: Row, one: Known) -> bool:

@@ -46,9 +46,12 @@ LISTED_MAX: Final = 100_000
 # How many rows are submitted at once, before others have their turn.
 BUNCH_ROWS: Final = 250
 # A day ends elsewhere before it does here, and a payment is accepted when it is paid or later;
-# where files have no dates, payments are looked for as far back as bills are mostly paid.
+# where files have no dates, payments are looked for less than a month back, for next month the same
+# sum is another payment.
 SLACK: Final = timedelta(days=1)
-WITHOUT_DATES: Final = timedelta(days=45)
+WITHOUT_DATES: Final = timedelta(days=20)
+# One odd date makes every payment of a year one of the file's days: then only we know of none.
+ONLINE_ONLY_DAYS: Final = timedelta(days=32)
 _NO_BILL: Final = "not_found"
 
 Observe = Callable[[Outcome], None]
@@ -154,7 +157,8 @@ class Taking:
         if numbered:
             known = await store.known_by_number(conn, self._caller, numbered)
             found.update(zip((row.number for row in numbered), known, strict=True))
-        rest = [row for row in rows if not found[row.number]]
+        per_file = self._source.per_file
+        rest = rows if per_file else [row for row in rows if not found[row.number]]
         if rest:
             known = await store.known_by_account(
                 conn,
@@ -162,9 +166,11 @@ class Taking:
                 rest,
                 [self._days(row) for row in rest],
                 self._since,
-                numbered=not numbered,
+                # A number of a file's own says nothing of the one that was told online.
+                numbered=per_file or not numbered,
             )
-            found.update(zip((row.number for row in rest), known, strict=True))
+            for row, beside in zip(rest, known, strict=True):
+                found[row.number] += beside
         return list(found.values())
 
     def _days(self, row: Row) -> tuple[datetime, datetime]:
@@ -272,13 +278,18 @@ class Taking:
         async with self._context.connection() as conn, writing(conn):
             await store.add_discrepancies(conn, self._source.report, found)
 
+    def _is_of_days(self) -> bool:
+        paid = self._file.paid
+        asked = self._policy.online_only == "question"
+        return asked and paid is not None and paid[1] - paid[0] <= ONLINE_ONLY_DAYS
+
     async def _finish(self) -> dict[str, object]:
         report, file = self._source.report, self._file
         matched, created = self._counts[MATCHED], self._counts[CREATED]
         async with self._context.connection() as conn:
             async with writing(conn):
                 await store.take_time(conn)
-                if file.paid is not None and self._policy.online_only == "question":
+                if self._is_of_days() and file.paid is not None:
                     await store.add_online_only(conn, report, self._caller, self._since, file.paid)
                 now = self._context.clock.now()
                 await store.finish_report(conn, report, (matched, created), now)

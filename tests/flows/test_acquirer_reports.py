@@ -64,13 +64,15 @@ class Bank:
         told: dict[str, Any] = orjson.loads(answer.content)
         return told
 
-    async def pay(self, operation: str | None, account: str, amount: int) -> Receipt:
+    async def pay(
+        self, operation: str | None, account: str, amount: int, paid_at: datetime = LONG_AGO
+    ) -> Receipt:
         """A payment taken online."""
         key = f"online-{new_id().hex}"
         claim = Claim(self.caller, key, "payments", fingerprint(account, amount))
         return await self.worker.intake.accept(
             PaymentRequest(
-                claim, new_id(), account, amount, True, CARD, b"{}", (), operation, LONG_AGO
+                claim, new_id(), account, amount, True, CARD, b"{}", (), operation, paid_at
             )
         )
 
@@ -163,32 +165,100 @@ async def test_a_worker_without_a_database_says_so_and_the_file_can_be_sent_agai
     await check(region)
 
 
+async def send_numbered_by_itself(bank: Bank, text: str) -> dict[str, Any]:
+    """A file of a bank whose numbers begin anew in every file."""
+    rows, file = read(text.encode())
+    per_file = type(file)(
+        **{**{n: getattr(file, n) for n in file.__struct_fields__}, "per_file": True}
+    )
+
+    async def parts() -> AsyncIterator[Sequence[Row]]:
+        yield rows
+
+    taking = Taking(bank.worker.context, bank.worker.intake, bank.caller, new_id(), per_file)
+    return await taking.take(parts(), bank.observed.append)
+
+
 async def test_numbers_of_one_file_alone(region: Region) -> None:
     """Where a bank's numbers begin anew every day, the same number is another operation."""
     await region.load(bill("A"))
     bank = Bank(region)
-
-    async def send(text: str, key: str) -> dict[str, Any]:
-        rows, file = read(text.encode())
-        per_file = type(file)(
-            **{**{n: getattr(file, n) for n in file.__struct_fields__}, "per_file": True}
-        )
-
-        async def parts() -> AsyncIterator[Sequence[Row]]:
-            yield rows
-
-        report = new_id()
-        taking = Taking(bank.worker.context, bank.worker.intake, bank.caller, report, per_file)
-        return await taking.take(parts(), bank.observed.append)
-
     first = sber12([Told("1", "A", 100), Told("2", "A", 200), Told("2", "A", 200)])
     second = sber12([Told("1", "A", 100), Told("2", "A", 201)])
-    assert (await send(first, "k"))["created"] == 2
-    assert (await send(first, "l"))["matched"] == 2
-    answer = await send(second, "m")
+    assert (await send_numbered_by_itself(bank, first))["created"] == 2
+    assert (await send_numbered_by_itself(bank, first))["matched"] == 2
+    answer = await send_numbered_by_itself(bank, second)
     assert (answer["created"], answer["discrepancies"]) == (2, [])
     assert await region.number("SELECT count(*) FROM payments") == 4
     await check(region)
+
+
+async def test_numbers_of_one_file_alone_find_what_was_paid_online(region: Region) -> None:
+    await region.load(bill("A"))
+    bank = Bank(region)
+    assert (await send_numbered_by_itself(bank, sber12([Told("1", "A", 100)])))["created"] == 1
+    told = Told("1", "A", 300, "2026-11-13 09:00:00")
+    await bank.pay("rrn-9", "A", 300, told.moment)
+    assert (await send_numbered_by_itself(bank, sber12([told])))["matched"] == 1
+    assert await region.number("SELECT count(*) FROM payments") == 2
+
+
+async def test_a_late_online_payment_of_a_number_never_passes_for_the_row(region: Region) -> None:
+    await region.load(bill("A"))
+    bank = Bank(region)
+    told = Told("x", "A", 300)
+    assert (await bank.send(sber12([told]), "k"))["created"] == 1
+    late = await bank.pay("x", "A", 300, told.moment)
+    answer = await bank.send(sber12([told, Told("y", "A", 5)]), "l")
+    kinds = {one["kind"]: one.get("payment") for one in answer["discrepancies"]}
+    assert answer["matched"] == 0
+    assert kinds["online-only"] == f"pay_{late.payment.id.hex}"
+    assert "duplicate-in-registry" in kinds
+
+
+async def test_the_same_sum_on_the_next_day_is_another_payment(region: Region) -> None:
+    await region.load(bill("A"))
+    bank = Bank(region)
+    days = [Told("", "A", 500, f"2026-11-{day} 00:00:00") for day in (12, 13)]
+    for told in days:
+        answer = await bank.send(files.post([told]), told.at, format_name="post")
+        assert (answer["created"], answer["discrepancies"]) == (1, [])
+    corrected = files.post([days[1], Told("", "A", 7, "2026-11-13 00:00:00")])
+    answer = await bank.send(corrected, "m", format_name="post")
+    assert answer["created"] == 1
+    assert [one["kind"] for one in answer["discrepancies"]] == ["duplicate-in-registry"]
+
+
+async def test_what_differed_before_a_file_was_cut_off_is_looked_at_anew(region: Region) -> None:
+    bank = Bank(region, part=1)
+    text = sber12([Told("1", "A", 100), Told("2", "A", 200)])
+    await region.conn.execute(
+        "INSERT INTO report_policies VALUES ($1, 'take', 'question', 'question', now(), $1)",
+        bank.caller,
+    )
+    with pytest.raises(CutOff):
+        await bank.send(text, "k", cut_after=1)
+    await region.load(bill("A"))
+    answer = await bank.send(text, "k")
+    assert (answer["created"], answer["discrepancies"]) == (2, [])
+
+
+async def test_what_is_no_account_is_not_kept(region: Region) -> None:
+    name = "Иванов Иван 4276440000001234"
+    answer = await Bank(region).send(sber12([Told("1", name, 100)]), "k")
+    assert [one["code"] for one in answer["discrepancies"]] == ["account_invalid"]
+    kept = await region.conn.fetch("SELECT subscriber_account FROM report_discrepancies")
+    assert [row[0] for row in kept] == [None]
+
+
+async def test_one_odd_date_does_not_ask_for_a_year(region: Region) -> None:
+    await region.load(bill("A"))
+    bank = Bank(region)
+    for month in (3, 6, 9):
+        await bank.pay(f"o{month}", "A", 300, datetime(2026, month, 1, tzinfo=UTC))
+    odd = [Told("1", "A", 5), Told("2", "A", 6, "2026-01-12 09:00:00")]
+    answer = await bank.send(sber12(odd), "k")
+    assert (answer["created"], answer["discrepancies"]) == (2, [])
 
 
 async def test_a_walk_of_files_and_payments(region: Region) -> None:

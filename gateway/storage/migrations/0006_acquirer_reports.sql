@@ -70,7 +70,7 @@ CREATE INDEX payments_without_reference ON payments (subscriber_account)
 -- What is known of a payment beside the rows of a report: by which report, and which row.
 CREATE TYPE known_payment AS (
     place integer, payment uuid, subscriber_account text, total bigint, report uuid, digest bytea,
-    row_number integer, made boolean);
+    row_number integer, made boolean, paid_at timestamptz);
 
 -- The payments of a caller with these numbers. A number that many payments share gives the
 -- likeliest few, the newest first. Planned once a session, by index, as begin_group is.
@@ -88,11 +88,12 @@ BEGIN
     RETURN QUERY
         SELECT u.place::integer, p.id, p.subscriber_account, p.total,
                coalesce(r.report, made.report), a.digest,
-               coalesce(r.row_number, made.row_number), made.report IS NOT NULL
+               coalesce(r.row_number, made.row_number), made.report IS NOT NULL,
+               p.paid_at
         FROM unnest(operations, accounts, totals) WITH ORDINALITY
              AS u (operation, account, total, place)
         CROSS JOIN LATERAL (
-            SELECT q.id, q.subscriber_account, q.total, q.facts FROM payments AS q
+            SELECT q.id, q.subscriber_account, q.total, q.facts, q.paid_at FROM payments AS q
             WHERE q.reference COLLATE "C" = u.operation AND q.caller = by_caller
             ORDER BY (q.subscriber_account = u.account)::integer
                      + (q.total = u.total)::integer DESC, q.id DESC
@@ -123,18 +124,19 @@ BEGIN
     RETURN QUERY
         SELECT u.place::integer, p.id, p.subscriber_account, p.total,
                coalesce(r.report, made.report), a.digest,
-               coalesce(r.row_number, made.row_number), made.report IS NOT NULL
+               coalesce(r.row_number, made.row_number), made.report IS NOT NULL,
+               p.paid_at
         FROM unnest(accounts, totals, paid_from, paid_until) WITH ORDINALITY
              AS u (account, total, paid_from, paid_until, place)
         CROSS JOIN LATERAL (
-            SELECT q.id, q.subscriber_account, q.total, q.facts FROM payments AS q
+            SELECT q.id, q.subscriber_account, q.total, q.facts, q.paid_at FROM payments AS q
             WHERE NOT numbered AND q.reference IS NULL
               AND q.subscriber_account = u.account AND q.id >= since
               AND q.total = u.total AND q.caller = by_caller
               AND coalesce(q.paid_at, q.accepted_at) >= u.paid_from
               AND coalesce(q.paid_at, q.accepted_at) < u.paid_until
             UNION ALL
-            SELECT q.id, q.subscriber_account, q.total, q.facts FROM payments AS q
+            SELECT q.id, q.subscriber_account, q.total, q.facts, q.paid_at FROM payments AS q
             WHERE numbered AND q.subscriber_account = u.account AND q.id >= since
               AND q.total = u.total AND q.caller = by_caller
               AND coalesce(q.paid_at, q.accepted_at) >= u.paid_from
