@@ -22,13 +22,16 @@ _KEY_MS: Final = 2_000
 
 
 class _Lease:
-    """What a caller may still send in one second."""
+    """What a caller may still send in one second; `spent` once there is no more to be leased."""
 
-    __slots__ = ("left", "second")
+    __slots__ = ("asking", "caller", "left", "second", "spent")
 
-    def __init__(self) -> None:
+    def __init__(self, caller: int) -> None:
+        self.caller = caller
         self.second = -1
         self.left = 0
+        self.spent = False
+        self.asking = asyncio.Lock()
 
 
 class RateLimit:
@@ -57,27 +60,35 @@ class RateLimit:
         """As `admits`; None, with nothing counted, where Redis has to be asked for more first."""
         lease = self._lease_of(caller)
         if lease.left <= 0:
-            return None if self._redis is not None and not self._is_away() else False
+            may_ask = self._redis is not None and not lease.spent and not self._is_away()
+            return None if may_ask else False
         lease.left -= 1
         return True
 
     async def admits(self, caller: int) -> bool:
         """Whether this request is within the caller's limit; counts it if so."""
-        admitted = self.admits_now(caller)
-        if admitted is None:
-            lease = self._leases[caller]
-            lease.left += await self._leased(caller, lease.second)
-            admitted = lease.left > 0
-            lease.left -= admitted
+        while (admitted := self.admits_now(caller)) is None:
+            await self._lease_more(self._leases[caller])
         return admitted
+
+    async def _lease_more(self, lease: _Lease) -> None:
+        """One request of a burst asks, and the others go by what it was given."""
+        async with lease.asking:
+            second = lease.second
+            if lease.left > 0 or lease.spent or self._is_away():
+                return
+            given = await self._leased(lease.caller, second)
+            if lease.second == second:
+                lease.left += given
+                lease.spent = given <= 0
 
     def _lease_of(self, caller: int) -> _Lease:
         second = int(self._clock.now().timestamp())
         lease = self._leases.get(caller)
         if lease is None:
-            lease = self._leases[caller] = _Lease()
+            lease = self._leases[caller] = _Lease(caller)
         if lease.second != second:
-            lease.second, lease.left = second, 0
+            lease.second, lease.left, lease.spent = second, 0, False
             if self._redis is None or self._is_away():
                 lease.left = self._own_part
         return lease

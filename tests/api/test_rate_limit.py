@@ -1,5 +1,6 @@
 """The rate limit: a worker's own part, one count over all workers through Redis, and Redis gone."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -59,6 +60,13 @@ async def test_workers_share_one_limit_through_redis(redis: ValkeyServer) -> Non
     assert await admitted(second, 200) == 100
     await first.close()
     await second.close()
+
+
+async def test_a_burst_loses_nothing_of_its_limit(redis: ValkeyServer) -> None:
+    limit = RateLimit(100, 2, SetClock(), f"redis://127.0.0.1:{redis.port}")
+    burst = sum(await asyncio.gather(*(limit.admits(1) for _ in range(20))))
+    assert (burst, await admitted(limit, 120)) == (20, 80)
+    await limit.close()
 
 
 async def test_redis_gone_leaves_each_worker_its_own_part(redis: ValkeyServer) -> None:
