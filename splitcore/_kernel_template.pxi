@@ -55,8 +55,11 @@ cdef class Template:
         cdef int64_t number = 0
         cdef uint8_t *begin
         cdef uint8_t *out
-        cdef const uint8_t *text = <const uint8_t *> PyBytes_AS_STRING(self.text)
+        cdef const uint8_t *text
         cdef object column
+        if self.ends == NULL:
+            raise TypeError("Expected a template that was made, was not")
+        text = <const uint8_t *> PyBytes_AS_STRING(self.text)
         for i in range(count):
             column = <object> PyTuple_GET_ITEM(columns, i)
             if not PyTuple_CheckExact(column) or PyTuple_GET_SIZE(column) * count != self.places:

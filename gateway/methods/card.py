@@ -28,7 +28,7 @@ FIELDS: Final = {
 _USUAL: Final = {
     "type": "card",
     "network": "[a-z]{1,32}",
-    "masked_pan": r"[0-9]{6}\*{4,13}[0-9]{4}",
+    "masked_pan": r"[0-9]{6}\*{4,9}[0-9]{4}",
     "rrn": "[0-9A-Za-z]{1,40}",
     "authorization_code": "[0-9A-Za-z]{1,12}",
     "terminal": "[0-9A-Za-z]{1,64}",

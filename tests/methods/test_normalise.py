@@ -244,6 +244,18 @@ def test_the_usual_way_gives_what_the_long_way_gives(
         assert list(usual.facts) == list(longer.facts), "stored and answered in one order"
 
 
+@pytest.mark.parametrize("hidden", range(1, 16))
+def test_a_mask_of_any_length_is_usual_only_where_it_is_taken(hidden: int) -> None:
+    told = {"type": "card", "network": "visa", "masked_pan": f"427644{'*' * hidden}1234"}
+    usual = card.as_usual(told)
+    try:
+        longer = card.normalise(told)
+    except Refusal:
+        assert usual is None
+    else:
+        assert usual in (None, longer)
+
+
 def test_what_most_banks_tell_is_usual() -> None:
     usual = {
         "type": "card", "network": "visa", "masked_pan": "427644******1234", "rrn": "012345678901",

@@ -54,3 +54,9 @@ def test_what_does_not_fill_a_template_is_refused(
 def test_what_is_no_template_is_refused(kind: type[Reference], pieces: list[bytes]) -> None:
     with pytest.raises(SplitError, match="malformed"):
         kind(pieces)
+
+
+def test_a_template_that_was_never_made_fills_nothing() -> None:
+    kind = splitcore.Template
+    with pytest.raises((TypeError, AttributeError)):
+        kind.__new__(kind).filled()
