@@ -15,8 +15,8 @@ from loadtests.gateway_process import Gateway
 
 CONNECTIONS = 64
 # Requests are made beforehand, more than are answered, so that time ends a run.
-PER_SECOND_MAX = 15_000
-REFUSED_PER_SECOND_MAX = 40_000
+PER_SECOND_MAX = 30_000
+REFUSED_PER_SECOND_MAX = 60_000
 TAKEN = '"id":"pay_'
 OVERLOADED = (503, '"code":"overloaded"')
 # What is due just before the end may still be sent, and its wait counted.

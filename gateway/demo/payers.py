@@ -100,7 +100,7 @@ class Payers:
         if account is not None:
             body["subscriber_account"] = account
         body["method"] = method
-        body["reference"] = f"bank-op-{self._number + 1}"
+        body["reference"] = f"{self._run}-op-{self._number + 1}"
         return body
 
     def _method(self, kind: str, bill: Bill, amount: int) -> dict[str, str]:
