@@ -16,6 +16,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "idempotency_key_missing": (400, "An Idempotency-Key is required"),
     "unauthenticated": (401, "A valid API key is required"),
     "forbidden": (403, "This key's role may not do this"),
+    "signature_invalid": (403, "The callback is not signed as its acquirer signs"),
     "not_found": (404, "There is no such thing, or it is not yours"),
     "method_not_allowed": (405, "This path does not take this method"),
     "request_timeout": (408, "The body did not arrive in time"),

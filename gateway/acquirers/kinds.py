@@ -1,0 +1,41 @@
+"""Which kinds of acquirers there are, and what each has to be told to be spoken to.
+
+A connector is a module beside this one with a class that keeps the Acquirer protocol; it stands
+here with the names of its secrets (given as files) and of its options (given as text).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.acquirers.exchange import Exchange
+from gateway.acquirers.words import Acquirer
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What a connector is made of: connections, its options and its secrets, by name.
+
+    Every name that its kind requires is there; an optional one may be absent.
+    """
+
+    exchange: Exchange
+    options: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How to make a connector, the names it needs, and the instruments it takes.
+
+    `instruments` are names of methods as a payment has them: card, sbp, mir, apple_pay, google_pay.
+    """
+
+    make: Callable[[Wiring], Acquirer]
+    instruments: frozenset[str]
+    secrets: frozenset[str]
+    options: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+
+
+KINDS: Final[dict[str, Kind]] = {}
