@@ -2,6 +2,10 @@
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from uuid import UUID
+
+# A kind of recipient or None, kopecks credited less those debited, and kopecks withheld.
+Moved = tuple[str | None, int, int]
 
 PAGE_ROWS = 2000
 TIMEOUT_S = 3600.0
@@ -234,34 +238,57 @@ _FILES = """
 # The numbers are asked for first: known, they let the planner read these batches alone.
 _OPEN_BATCH = "SELECT settlement_batch FROM cut"
 _CUT_BATCHES = "SELECT number FROM settlement_batches WHERE state = 'cut'"
-_IMBALANCE = """
-    SELECT coalesce(sum(credit_kopecks - debit_kopecks), 0)::bigint AS imbalance FROM ledger
-    WHERE settlement_batch = $1
+# Not by the key, which would be walked from the first payment ever.
+_FIRST = """
+    SELECT id FROM (SELECT id FROM payments WHERE settlement_batch = ANY ($1::int[]) OFFSET 0) AS p
+    ORDER BY id LIMIT 1
+"""
+_LAST_OF_STEP = """
+    SELECT id FROM (SELECT id FROM payments WHERE id >= $1 ORDER BY id LIMIT $2) AS p
+    ORDER BY id DESC LIMIT 1
+"""
+# What rows credit less what they debit: shares by the kind of their recipient, all else without a
+# kind. What is withheld of a recipient is credited to the centre, so it adds nothing.
+_MOVED = """
+    SELECT NULL AS kind, coalesce(sum(beside), 0)::bigint AS credit, 0::bigint AS withheld
+    FROM moved
+    UNION ALL
+    SELECT r.kind, sum(m.kopecks)::bigint, 0
+    FROM (SELECT p.recipient, sum(sign * packed_at(shares, p.place)) AS kopecks
+          FROM moved JOIN split_plan_parts AS p USING (plan) GROUP BY p.recipient) AS m
+    JOIN recipients AS r ON r.number = m.recipient GROUP BY r.kind
+    UNION ALL
+    SELECT r.kind, 0, sum(m.kopecks)::bigint
+    FROM (SELECT p.recipient, sum(packed_at(commissions, p.place)) AS kopecks
+          FROM moved JOIN split_plan_recipients AS p USING (plan)
+          WHERE commissions IS NOT NULL GROUP BY p.recipient) AS m
+    JOIN recipients AS r ON r.number = m.recipient GROUP BY r.kind
+"""
+_MOVED_BY_PAYMENTS = f"""
+    WITH moved AS MATERIALIZED (
+        SELECT 1 AS sign, plan, shares, commissions,
+               surcharge - total + CASE WHEN bill IS NULL THEN amount ELSE 0 END AS beside
+        FROM payments
+        WHERE id BETWEEN $1 AND $2 AND settlement_batch = ANY ($3::int[])) {_MOVED}
+"""
+_MOVED_AFTERWARDS = f"""
+    WITH moved AS MATERIALIZED (
+        SELECT 1 AS sign, plan, shares, commissions, -amount AS beside
+        FROM resolutions WHERE settlement_batch = ANY ($1::int[])
+        UNION ALL
+        SELECT -1, plan, shares, NULL, CASE WHEN shares IS NULL THEN 0 ELSE amount END
+        FROM refunds WHERE settlement_batch = ANY ($1::int[])) {_MOVED}
 """
 _SUSPENSE = """
     SELECT (SELECT coalesce(sum(amount), 0) FROM payments WHERE bill IS NULL)
          - (SELECT coalesce(sum(amount), 0) FROM resolutions)
          - (SELECT coalesce(sum(amount), 0) FROM refunds WHERE shares IS NULL) AS suspense
 """
-_UNSETTLED = """
-    SELECT r.kind, sum(m.kopecks)::bigint AS kopecks
-    FROM (SELECT p.recipient, sum(packed_at(a.shares, p.place)) AS kopecks
-          FROM allocations AS a JOIN split_plan_parts AS p USING (plan)
-          WHERE a.settlement_batch = ANY ($1::int[]) GROUP BY p.recipient
-          UNION ALL
-          SELECT p.recipient, -sum(packed_at(f.shares, p.place))
-          FROM refunds AS f JOIN split_plan_parts AS p USING (plan)
-          WHERE f.settlement_batch = ANY ($1::int[]) GROUP BY p.recipient
-          UNION ALL
-          SELECT p.recipient, -sum(packed_at(a.commissions, p.place))
-          FROM allocations AS a JOIN split_plan_recipients AS p USING (plan)
-          WHERE a.settlement_batch = ANY ($1::int[]) AND a.commissions IS NOT NULL
-          GROUP BY p.recipient
-          UNION ALL
-          SELECT p.recipient, sum(p.payable) FROM positions AS p
-          JOIN settlement_batches AS b ON b.number = p.settlement_batch
-          WHERE b.state = 'closed' GROUP BY p.recipient) AS m
-    JOIN recipients AS r ON r.number = m.recipient GROUP BY r.kind
+_PAYABLE = """
+    SELECT r.kind, sum(p.payable)::bigint FROM positions AS p
+    JOIN settlement_batches AS b ON b.number = p.settlement_batch
+    JOIN recipients AS r ON r.number = p.recipient
+    WHERE b.state = 'closed' GROUP BY r.kind
 """
 _PAYOUTS = "SELECT state, count(*) AS payouts FROM payouts GROUP BY state"
 
@@ -277,21 +304,42 @@ async def uncounted(conn: Any) -> list[int]:
     return [await conn.fetchval(_OPEN_BATCH), *cut]
 
 
-async def imbalance(conn: Any, batch: int) -> int:
-    """Kopecks that the ledger of a batch is out of balance by."""
-    found: int = await conn.fetchval(_IMBALANCE, batch, timeout=GAUGES_TIMEOUT_S)
-    return found
-
-
 async def suspense(conn: Any) -> int:
     """Kopecks held in suspense."""
     return int(await conn.fetchval(_SUSPENSE, timeout=GAUGES_TIMEOUT_S))
 
 
-async def unsettled(conn: Any, batches: Sequence[int]) -> dict[str, int]:
-    """Kopecks owed to recipients by kind: in the given batches, and in closed ones."""
-    rows = await conn.fetch(_UNSETTLED, batches, timeout=GAUGES_TIMEOUT_S)
-    return {row["kind"]: row["kopecks"] for row in rows}
+async def first_payment(conn: Any, batches: Sequence[int]) -> UUID | None:
+    """The id of the oldest payment in these batches."""
+    found: UUID | None = await conn.fetchval(_FIRST, batches, timeout=GAUGES_TIMEOUT_S)
+    return found
+
+
+async def last_of_step(conn: Any, first: UUID, count: int) -> UUID | None:
+    """The last of `count` payments from `first` on; None where there is none."""
+    found: UUID | None = await conn.fetchval(_LAST_OF_STEP, first, count)
+    return found
+
+
+async def moved_by_payments(
+    conn: Any, first: UUID, last: UUID, batches: Sequence[int]
+) -> list[Moved]:
+    """What the payments from `first` to `last` that are in these batches moved."""
+    return _moved(await conn.fetch(_MOVED_BY_PAYMENTS, first, last, batches))
+
+
+async def moved_afterwards(conn: Any, batches: Sequence[int]) -> list[Moved]:
+    """What refunds and placed suspense in these batches moved."""
+    return _moved(await conn.fetch(_MOVED_AFTERWARDS, batches, timeout=GAUGES_TIMEOUT_S))
+
+
+def _moved(rows: Sequence[Any]) -> list[Moved]:
+    return [(row["kind"], row["credit"], row["withheld"]) for row in rows]
+
+
+async def payable(conn: Any) -> dict[str, int]:
+    """Kopecks owed to recipients of closed batches, by kind."""
+    return dict(map(tuple, await conn.fetch(_PAYABLE, timeout=GAUGES_TIMEOUT_S)))
 
 
 async def payouts_by_state(conn: Any) -> dict[str, int]:

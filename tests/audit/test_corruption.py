@@ -5,6 +5,7 @@ The control is the same database before the damage, which has no problems.
 
 import dataclasses
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from uuid import UUID
 
 import asyncpg
@@ -13,7 +14,7 @@ import pytest
 
 from gateway import config
 from gateway.acquirer_reports.rows import Row
-from gateway.audit import report
+from gateway.audit import gauges, report
 from gateway.domain.bill import Bill, Charge, SecondLevel
 from gateway.domain.clock import SystemClock
 from gateway.domain.ids import SETTLEMENT_BATCH, new_id, read_id
@@ -291,6 +292,21 @@ async def test_damage_is_named(
     problems = found["problems"]
     assert isinstance(problems, list)
     assert all(problem["row"] for problem in problems if problem["check"] == check)
+
+
+async def test_a_share_changed_shows_in_the_gauges(damaged: asyncpg.Connection) -> None:
+    async def no_pause(seconds: float) -> None: ...
+
+    before = await gauges.money(lambda: nullcontext(damaged), no_pause)
+    await free_hand(damaged)
+    # The last kopeck of the last share of one payment of the open day.
+    await damaged.execute("""
+        UPDATE payments SET shares = set_byte(shares, length(shares) - 1,
+                                              get_byte(shares, length(shares) - 1) # 1)
+        WHERE id = (SELECT id FROM payments WHERE shares IS NOT NULL ORDER BY id DESC LIMIT 1)
+    """)
+    after = await gauges.money(lambda: nullcontext(damaged), no_pause)
+    assert (before.imbalance, abs(after.imbalance)) == (0, 1)
 
 
 async def in_snapshot(conn: asyncpg.Connection) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from contextlib import nullcontext
+from unittest.mock import patch
 
 import asyncpg
 import pytest
@@ -26,6 +28,19 @@ async def test_sql_reads_one_integer_of_a_vector(database_url: str, values: list
     finally:
         await conn.close()
     assert [row[0] for row in found] == values
+
+
+async def counted(region: Region, steps: int) -> gauges.MoneyGauges:
+    """The gauges, read in as many steps of seven payments."""
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    with patch.object(gauges, "STEP_ROWS", 7):
+        found = await gauges.money(lambda: nullcontext(region.conn), pause)
+    assert len(pauses) == steps
+    return found
 
 
 async def owed(region: Region) -> dict[str, int]:
@@ -54,15 +69,16 @@ async def test_what_is_unsettled_is_what_was_received_and_not_paid_out(database_
             for n in range(0, 30, 5):
                 payment = payments[n].payment
                 await region.refund(f"r{day}/{n}", payment.id, payment.amount // 2)
-            found = await gauges.money(region.conn)
+            # Thirty payments and then nothing more; those of days before are not read again.
+            found = await counted(region, 6)
             assert found.unsettled == await owed(region)
             assert found.imbalance == 0
             assert found.suspense == await region.number(
                 "SELECT balance_kopecks FROM trial_balance WHERE ledger_account = 'suspense'"
             )
             closed = await region.close(f"c{day}")
-            assert (await gauges.money(region.conn)).unsettled == await owed(region)
+            assert (await counted(region, 0)).unsettled == await owed(region)
             if day == 1:
                 await region.approve("a", batch_id(closed["id"]))
-                found = await gauges.money(region.conn)
+                found = await counted(region, 0)
                 assert (found.unsettled, found.payouts) == (await owed(region), {"approved": 3})
