@@ -75,6 +75,15 @@ def _google_recipient(text: str) -> str:
     return text
 
 
+def _digits(count: int) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if len(text) != count or not text.isascii() or not text.isdigit():
+            raise ValueError(f"{count} digits")
+        return text
+
+    return parse
+
+
 def _setting(parse: Callable[[str], Any], default: Any, *, secret: bool = False) -> Any:
     """A field read by `parse`, which raises ValueError with what it expects.
 
@@ -133,6 +142,12 @@ class Settings:
 
     # Descriptors of acquirers' files beside those of the product, a TOML file each.
     report_layouts: Path | None = _setting(Path, None)
+
+    # The version of pain.001 that the bank takes; who signs and receives electronic messages
+    # (УИС), without which the payer's BIC tells the author.
+    pain_version: str = _setting(_one_of("pain.001.001.09", "pain.001.001.06"), "pain.001.001.09")
+    ed_author: str | None = _setting(_digits(10), None)
+    ed_receiver: str | None = _setting(_digits(10), None)
 
     apple_pay_certificate: Path | None = _setting(Path, None)
     apple_pay_key: Path | None = _setting(Path, None)

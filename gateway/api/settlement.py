@@ -15,7 +15,12 @@ from gateway.domain.refusals import Refusal
 from gateway.flows import close_batch, payout_files, reports
 
 # The 1C exchange is text of windows-1251 by its own header.
-PAYOUT_FILE_TYPES: Final = {"1c": "text/plain; charset=windows-1251"}
+PAYOUT_FILE_TYPES: Final = {
+    "1c": "text/plain; charset=windows-1251",
+    "ed101": "application/xml; charset=windows-1251",
+    "pain001": "application/xml; charset=utf-8",
+}
+_ENDINGS: Final = {"1c": "txt", "ed101": "xml", "pain001": "xml"}
 REPORT_TYPES: Final = {"csv": "text/csv; charset=utf-8", "json": replies.JSON}
 
 _batch_body = msgspec.json.Decoder(bodies.SettlementBatchBody)
@@ -50,7 +55,7 @@ async def payout_file(house: House, call: Call) -> Reply:
     kind = _format(call, "1c", PAYOUT_FILE_TYPES)
     batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
     content = await payout_files.payout_file(house.context, batch, kind)
-    name = f"{call.names[0]}.{kind}.txt"
+    name = f"{call.names[0]}.{kind}.{_ENDINGS[kind]}"
     return Reply(replies.OK, content, PAYOUT_FILE_TYPES[kind], _as_file(name))
 
 

@@ -227,12 +227,14 @@ _EVENTS = """
 """
 _SURCHARGES = "SELECT id, method, terms_version, amount, surcharge, total FROM payments"
 _FILES = """
-    SELECT b.number, f.content, b.state,
+    SELECT b.number, k.format, f.content, b.approved_at IS NOT NULL AS approved,
            (SELECT coalesce(sum(amount), 0)::bigint FROM payouts AS p
             WHERE p.settlement_batch = b.number) AS amount,
            (SELECT count(*) FROM payouts AS p WHERE p.settlement_batch = b.number) AS payouts
     FROM settlement_batches AS b
-    LEFT JOIN payout_files AS f ON f.settlement_batch = b.number AND f.format = '1c'
+    CROSS JOIN (VALUES ('1c'), ('ed101'), ('pain001')) AS k (format)
+    LEFT JOIN payout_files AS f ON f.settlement_batch = b.number AND f.format = k.format
+    ORDER BY b.number, k.format
 """
 
 # The numbers are asked for first: known, they let the planner read these batches alone.

@@ -1,23 +1,30 @@
-"""Payouts of an approved batch and the file that goes to the bank, made once, the same for ever."""
+"""Payouts of an approved batch and the files for the bank, made once, the same for ever.
 
-from collections.abc import Sequence
+Every form is made at the approval, from the same orders, so that whichever the bank is given says
+the same; the bank is given one of them.
+"""
+
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from gateway.domain.ids import SETTLEMENT_BATCH, new_id, shown
+from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, new_id, shown
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.flows.context import Context
 from gateway.parties import store as party_store
 from gateway.payouts import store as payout_store
 from gateway.payouts.centre import TRIAL_CENTRE, party
-from gateway.payouts.files import one_c
+from gateway.payouts.files import ed101, one_c, pain001
 from gateway.payouts.files.order import Order, Party
 from gateway.settlement import store as settlement_store
 from gateway.settlement.store import BatchRow, PositionRow
 
-FORMATS = ("1c",)
+FORMATS = ("1c", "ed101", "pain001")
+_GROUP = "pi_"
+
+Payouts = Sequence[tuple[UUID, int, Order]]
 
 
 async def prepare_payouts(
@@ -53,10 +60,25 @@ async def prepare_payouts(
     orders = [order for _, _, order in payouts]
     if sum(order.amount_kopecks for order in orders) != sum(p.payable for p in owed):
         raise InvariantBroken("Expected payment orders that add up to what is owed")
-    content = one_c.write(payer, orders, local)
+    files = list(_files(context, batch, payer, payouts, local))
     if payouts:
         await payout_store.add(conn, batch.number, local.date(), payouts)
-    await payout_store.add_file(conn, batch.number, "1c", content, at)
+    for name, content in files:
+        await payout_store.add_file(conn, batch.number, name, content, at)
+
+
+def _files(
+    context: Context, batch: BatchRow, payer: Party, payouts: Payouts, local: datetime
+) -> Iterator[tuple[str, bytes]]:
+    settings = context.settings
+    orders = [order for _, _, order in payouts]
+    yield "1c", one_c.write(payer, orders, local)
+    author = settings.ed_author or ed101.author_of(payer.bic)
+    day = local.date()
+    yield "ed101", ed101.write(payer, orders, day, batch.number, author, settings.ed_receiver)
+    message = (shown(SETTLEMENT_BATCH, batch.id), shown(_GROUP, batch.id))
+    named = [(shown(PAYOUT, payout), order) for payout, _, order in payouts]
+    yield "pain001", pain001.write(payer, named, local, message, settings.pain_version)
 
 
 async def payout_file(context: Context, batch: UUID, name: str) -> bytes:
@@ -71,6 +93,8 @@ async def payout_file(context: Context, batch: UUID, name: str) -> bytes:
         if row is None:
             raise Refusal("not_found", "Expected the id of a settlement batch")
         content = await payout_store.find_file(conn, row.number, name)
+    if content is None and row.approved_at is not None:
+        raise Refusal("state_conflict", "Expected a batch approved since this format is made")
     if content is None:
         raise Refusal("state_conflict", f"Expected an approved batch, was {row.state}")
     return content

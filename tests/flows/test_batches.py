@@ -18,7 +18,7 @@ from gateway.domain.bill import Charge
 from gateway.domain.party import Caller
 from gateway.domain.refusals import Refusal, Unavailable
 from gateway.flows import close_batch
-from gateway.flows.payout_files import payout_file
+from gateway.flows.payout_files import FORMATS, payout_file
 from gateway.flows.reports import report
 from gateway.storage import keys
 from tests.flows.losing_wire import LOST_BEFORE, LosingWire
@@ -201,7 +201,8 @@ async def test_only_another_person_approves_and_only_once(region: Region) -> Non
     assert (len(approved), refused) == (1, ["state_conflict"] * 5)
     assert approved[0]["state"] == "approved"
     assert (await close_batch.show(region.worker.context, batch))["approved_by"] == "boss"
-    assert await region.number("SELECT count(*) FROM payout_files") == 1
+    assert await region.number("SELECT count(DISTINCT format) FROM payout_files") == 3
+    assert await region.number("SELECT count(*) FROM payout_files") == 3
     await check_books(region.conn)
 
 
@@ -212,9 +213,11 @@ async def test_the_payout_file_is_the_same_for_ever_and_pays_the_positions(regio
     batch = batch_id(closed["id"])
     await region.approve("a", batch)
     content = await payout_file(region.worker.context, batch, "1c")
+    files = {name: await payout_file(region.worker.context, batch, name) for name in FORMATS}
     await region.pay("q", "A", 500)
     async with region.working() as other:
-        assert await payout_file(other.context, batch, "1c") == content
+        for name in FORMATS:
+            assert await payout_file(other.context, batch, name) == files[name]
     assert b"\r\n" in content
     assert content.count(b"\n") == content.count(b"\r\n")
     orders: list[dict[str, str]] = []
@@ -233,6 +236,9 @@ async def test_the_payout_file_is_the_same_for_ever_and_pays_the_positions(regio
     owed = {p["recipient"]: p["payable"] for p in closed["positions"] if p["payable"]}
     assert paid == owed
     assert len(orders) == len(owed) == 3
+    total = sum(owed.values())
+    assert f'EDQuantity="3" Sum="{total}"'.encode() in files["ed101"]
+    assert f"<CtrlSum>{total // 100}.{total % 100:02d}</CtrlSum>".encode() in files["pain001"]
     for name, format_, code in (
         ("unknown batch", "1c", "not_found"), ("unknown format", "mt103", "malformed"),
     ):  # fmt: skip
