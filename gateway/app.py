@@ -29,6 +29,8 @@ from gateway.config import Settings, StartRefused
 from gateway.domain.clock import Clock, SystemClock
 from gateway.flows.accept_payment import Intake
 from gateway.flows.context import Context
+from gateway.scans import templates
+from gateway.scans.darkroom import Darkroom
 from gateway.splitting.plans import PlanShelf
 from gateway.splitting.terms import TermsShelf
 from gateway.storage import postgres
@@ -119,8 +121,19 @@ async def running(
     routes = RouteTable(table.routes())
     document = openapi.document(routes.routes, __version__)
     known = layouts.load(settings.report_layouts)
-    loop = asyncio.get_running_loop()
-    house = House(context, intake, telemetry, document, known, stopping=asyncio.Event(), loop=loop)
+    barcodes = templates.load(settings.barcode_templates)
+    darkroom = Darkroom(settings.image_pixels_max)
+    house = House(
+        context,
+        intake,
+        telemetry,
+        document,
+        known,
+        barcodes,
+        darkroom,
+        stopping=asyncio.Event(),
+        loop=asyncio.get_running_loop(),
+    )
     door = Door(house, routes, limit)
     server = make_server(door, settings, HotRoad(house, door, routes.hot()))
     runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
@@ -139,6 +152,7 @@ async def running(
                 await counting
         await _finish(runner, server, door, settings.drain_s)
         await intake.drain()
+        await darkroom.close()
         telemetry.flush()
         await limit.close()
 

@@ -121,6 +121,9 @@ class Settings:
     upload_bytes_max: int = _setting(_whole(1_024, 1_073_741_824), 67_108_864)
     # A load of bills, a bill a line, which is put aside on disk before it is begun.
     stream_bytes_max: int = _setting(_whole(1_024, 1_099_511_627_776), 4_294_967_296)
+    # A picture with codes in it: its bytes, and its pixels before any is decoded (a phone's 12 MP).
+    image_bytes_max: int = _setting(_whole(1_024, 67_108_864), 8_388_608)
+    image_pixels_max: int = _setting(_whole(1_024, 67_108_864), 12_582_912)
     body_timeout_s: int = _setting(_whole(1, 300), 5)
     keepalive_s: int = _setting(_whole(1, 3_600), 20)
     # Connections of one worker; one more is closed at once.
@@ -142,6 +145,8 @@ class Settings:
 
     # Descriptors of acquirers' files beside those of the product, a TOML file each.
     report_layouts: Path | None = _setting(Path, None)
+    # Templates of linear barcodes before those of the product, a TOML file each.
+    barcode_templates: Path | None = _setting(Path, None)
 
     # The version of pain.001 that the bank takes; who signs and receives electronic messages
     # (УИС), without which the payer's BIC tells the author.

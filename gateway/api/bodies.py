@@ -44,7 +44,8 @@ Method = Annotated[
         description=(
             "How it was paid. `type` is card, mir, cash or qr. card and mir: `network`, "
             "`masked_pan`, `rrn`, `authorization_code`, `terminal`; cash: `terminal`; qr: "
-            "`payload` (the bill's ST0001x text), `operation_id`. Never a full card number."
+            "`payload` (the bill's ST0001x text, or the SBP link by which a bank took the money), "
+            "`operation_id` (needed beside a link). Never a full card number."
         ),
         examples=[{"type": "card", "network": "visa", "masked_pan": "427644******1234"}],
     ),
@@ -92,6 +93,18 @@ class QuoteBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=
         str, Meta(description="Always RUB", extra_json_schema={"const": CURRENCY})
     ] = CURRENCY
     designation: Designation | None = None
+
+
+class ScanBody(Struct, forbid_unknown_fields=True):
+    """What a scanner read, as it handed it over."""
+
+    payload: Annotated[
+        str,
+        Meta(
+            description="A bill's ST0001x text, an SBP link or the digits of a linear barcode",
+            examples=["ST00012|Name=ООО Тепло|PersonalAcc=40702810268000010356|PersAcc=220012345"],
+        ),
+    ]
 
 
 class RefundBody(Struct, forbid_unknown_fields=True):

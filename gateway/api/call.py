@@ -12,6 +12,8 @@ from gateway.domain.payment import Claim
 from gateway.domain.refusals import Refusal
 from gateway.flows.accept_payment import Intake
 from gateway.flows.context import Context
+from gateway.scans.darkroom import Darkroom
+from gateway.scans.templates import Templates
 from gateway.telemetry import Telemetry
 
 REPORTS_AT_ONCE: Final = 2
@@ -20,7 +22,7 @@ REPORTS_AT_ONCE: Final = 2
 @dataclass(frozen=True)
 class House:
     """What a worker has: the flows' context, the intake of payments, metrics, document and loop,
-    the layouts of acquirers' files.
+    the layouts of acquirers' files, the templates of barcodes, and where pictures are looked at.
 
     `report_turns` are taken by acquirers' files, each of which keeps two connections for as long as
     it takes. `stopping` is set when the worker begins to drain; streams take no more payments then.
@@ -31,6 +33,8 @@ class House:
     telemetry: Telemetry
     openapi: bytes
     layouts: Layouts
+    templates: Templates
+    darkroom: Darkroom
     stopping: asyncio.Event
     loop: asyncio.AbstractEventLoop
     report_turns: asyncio.Semaphore = field(

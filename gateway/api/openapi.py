@@ -40,6 +40,7 @@ _TAGS: Final = {
     "/v1/payments": "Payments",
     "/v1/quotes": "Payments",
     "/v1/bills": "Bills",
+    "/v1/scans": "Bills",
     "/v1/recipients": "Terms",
     "/v1/surcharges": "Terms",
     "/v1/settlement-batches": "Settlement",
@@ -166,18 +167,25 @@ def _pattern(path: str, name: str) -> str:
 def _request_body(route: Route) -> dict[str, Any]:
     if route.takes:
         file = {"schema": {"type": "string", "format": "binary"}}
-        return {"required": True, "content": dict.fromkeys(route.takes, file)}
+        content: dict[str, Any] = dict.fromkeys(route.takes, file)
+        if route.asks is not None:
+            content["application/json"] = {"schema": _schema_of(route.asks)}
+        return {"required": True, "content": content}
     if route.asks is None:
         return {}
-    schema = {"$ref": _REF.format(name=route.asks.__name__)}
+    schema = _schema_of(route.asks)
     if route.body is not STREAM:
         required = not route.may_be_empty
         return {"required": required, "content": {"application/json": {"schema": schema}}}
     lines = {"schema": {"type": "string"}}
-    content: dict[str, Any] = {"application/x-ndjson": lines}
+    content = {"application/x-ndjson": lines}
     if route.keyed:
         content["application/json"] = {"schema": schema}
     return {"required": True, "content": content}
+
+
+def _schema_of(asks: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": _REF.format(name=asks.__name__)}
 
 
 def _responses(route: Route) -> dict[str, Any]:

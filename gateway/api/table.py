@@ -14,9 +14,11 @@ from gateway.api import (
     payments,
     probes,
     recipients,
+    scans,
     settlement,
 )
 from gateway.api.routes import EVERYBODY, JSON_BODY, STREAM, Route
+from gateway.flows.scan import Scan
 
 ACQUIRER: Final = frozenset({"acquirer"})
 OPERATOR: Final = frozenset({"operator"})
@@ -39,6 +41,7 @@ def routes() -> list[Route]:
         *_payments(),
         *_afterwards(),
         *_bills(),
+        *_codes(),
         *_terms(),
         *_reports(),
         *_settlement(),
@@ -168,6 +171,19 @@ def _bills() -> list[Route]:
             asks=bodies.BillsBody,
             answers={200: answers.BillsLoaded},
         ),
+        # Before the bill itself: an account may hold slashes.
+        Route(
+            method="GET",
+            path="/v1/bills/{subscriber_account}/qr",
+            name="bill_qr",
+            view=scans.code_of_bill,
+            roles=ACQUIRER | READERS,
+            summary="The QR code of the open bill, for printing",
+            answers={200: None},
+            answer_types=tuple(scans.CODE_TYPES.values()),
+            formats=tuple(scans.CODE_TYPES),
+            codes=("not_found", "account_invalid"),
+        ),
         Route(
             method="GET",
             path="/v1/bills/{subscriber_account}",
@@ -177,6 +193,24 @@ def _bills() -> list[Route]:
             summary="The open bill with what each charge still owes",
             answers={200: answers.BillShown},
             codes=("not_found", "account_invalid"),
+        ),
+    ]
+
+
+def _codes() -> list[Route]:
+    return [
+        Route(
+            method="POST",
+            path="/v1/scans",
+            name="scans",
+            view=scans.take,
+            roles=ACQUIRER | OPERATOR,
+            body=STREAM,
+            summary="What a scanned code names: a bill's QR, an SBP link or a linear barcode",
+            asks=bodies.ScanBody,
+            takes=scans.PICTURE_TYPES,
+            answers={200: Scan},
+            codes=("qr_invalid", "qr_crc_mismatch", "pan_not_allowed"),
         ),
     ]
 

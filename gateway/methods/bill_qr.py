@@ -26,6 +26,7 @@ PAYLOAD_LENGTH_MAX: Final = 4096
 """Characters or bytes: the largest QR holds 2,953 bytes, base64 makes 3,940 of them."""
 FIELDS_MAX: Final = 128
 
+_START: Final = "ST0001"
 # ST, version 0001, digit of the encoding, separator: any ASCII that no key or number may have.
 _HEADER: Final = re.compile(r"ST0001([0-9])([^\x80-\U0010ffff0-9A-Za-z=])")
 # The payer's account at the centre; then the contract, which small suppliers use in its place;
@@ -61,6 +62,14 @@ class BillQr(Struct, frozen=True):
     encoding: str
     separator: str
     warnings: tuple[str, ...]
+
+
+def is_bill(payload: str | bytes) -> bool:
+    """Whether a scanned code is meant to be a bill's, right or wrong."""
+    unwrapped = bill_qr_text.unwrap(payload[:PAYLOAD_LENGTH_MAX])
+    if isinstance(unwrapped, bytes):
+        return unwrapped.startswith(_START.encode())
+    return unwrapped.startswith(_START)
 
 
 def parse(payload: str | bytes) -> BillQr:

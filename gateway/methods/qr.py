@@ -45,7 +45,7 @@ def normalise(method: Mapping[str, object]) -> MethodFacts:
         "payee_account": _if(check_bank_account, bill.personal_acc),
         "bill_amount_kopecks": None if bill.sum_kopecks is None else str(bill.sum_kopecks),
         "period": bill.period,
-        "uin": _if(_has_uin_shape, bill.uin),
+        "uin": _if(uin_has_shape, bill.uin),
     }
     return MethodFacts(
         type="qr",
@@ -85,7 +85,8 @@ def _if(holds: Callable[[str], bool], value: str | None) -> str | None:
     return value if value is not None and holds(value) else None
 
 
-def _has_uin_shape(text: str) -> bool:
+def uin_has_shape(text: str) -> bool:
+    """Whether the text may be the number of a payment document, and no free text."""
     return _UIN.fullmatch(text) is not None
 
 

@@ -1,0 +1,68 @@
+"""The templates of linear barcodes: a centre's own out of a directory, then the product's.
+
+Read once, when a process starts: a bad descriptor is told to whoever starts it.
+"""
+
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from gateway.config import StartRefused
+from gateway.scans.barcodes import Reading, Template, TemplateMisfit, read_template
+
+BUILT_IN: Final = ("sber", "tomsk")
+DESCRIPTOR_BYTES_MAX: Final = 65_536
+OWN_MAX: Final = 200
+
+
+class Templates:
+    """Templates in the order in which they are tried."""
+
+    def __init__(self, templates: Iterable[Template]) -> None:
+        self._all = tuple(templates)
+
+    def read(self, code: str, symbology: str | None = None) -> Reading | None:
+        """What the first template that fits reads in a code; None where none fits."""
+        for template in self._all:
+            reading = template.read(code, symbology)
+            if reading is not None:
+                return reading
+        return None
+
+
+def built_in() -> list[Template]:
+    """The product's own templates."""
+    folder = resources.files(__package__).joinpath("built_in")
+    return [read_template(folder.joinpath(f"{name}.toml").read_bytes()) for name in BUILT_IN]
+
+
+def load(directory: Path | None) -> Templates:
+    """The templates of `directory`, a TOML file each, before the product's; raises StartRefused."""
+    ours = built_in()
+    if directory is None:
+        return Templates(ours)
+    taken = {template.name for template in ours}
+    own = []
+    try:
+        paths = sorted(path for path in directory.iterdir() if path.suffix == ".toml")
+        if len(paths) > OWN_MAX:
+            raise StartRefused(f"Expected at most {OWN_MAX} templates, was {len(paths)}")
+        for path in paths:
+            own.append(_own(path, taken))
+    except OSError as failure:
+        raise StartRefused(f"Expected a directory of templates, was: {failure}") from None
+    return Templates([*own, *ours])
+
+
+def _own(path: Path, taken: set[str]) -> Template:
+    try:
+        if path.stat().st_size > DESCRIPTOR_BYTES_MAX:
+            raise TemplateMisfit(f"Expected at most {DESCRIPTOR_BYTES_MAX} bytes")
+        template = read_template(path.read_bytes())
+        if template.name in taken:
+            raise TemplateMisfit(f"Expected another name than {template.name}, which is taken")
+    except TemplateMisfit as misfit:
+        raise StartRefused(f"Expected a template in {path.name}: {misfit}") from None
+    taken.add(template.name)
+    return template
