@@ -17,7 +17,7 @@ from gateway.domain.requisites import check_inn
 TEMPLATE_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
 CODE_LENGTH_MAX: Final = 128
 AMOUNT_DIGITS_MAX: Final = 15
-_SLICES_MAX: Final = 20
+_FIELDS_MAX: Final = 20
 _SIGNS: Final = {"digits": "[0-9]", "letters": "[A-Za-z]", "any": "[!-~]"}
 
 Length = Annotated[int, Meta(ge=1, le=CODE_LENGTH_MAX)]
@@ -29,7 +29,7 @@ class TemplateMisfit(ValueError):
     """A descriptor that describes no template; the message says what was expected."""
 
 
-class Slice(Struct, frozen=True, forbid_unknown_fields=True):
+class Field(Struct, frozen=True, forbid_unknown_fields=True):
     """A piece of the code. `text` is what stands there for all codes; anything else has a length,
     or bounds of one. `unit` is of an amount, `order` of a period.
     """
@@ -45,7 +45,7 @@ class Slice(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Check(Struct, frozen=True, forbid_unknown_fields=True):
-    """The digits of the other slices, in order, each times its weight, are added up; what is left
+    """The digits of the other fields, in order, each times its weight, are added up; what is left
     of the sum by `modulus` is the check (10 is written as `ten`), or with `complement` what is
     missing to it.
     """
@@ -60,7 +60,7 @@ class Descriptor(Struct, frozen=True, forbid_unknown_fields=True):
     """A template as it is written. Without `symbologies` it is tried on every kind of barcode."""
 
     name: str
-    slices: Annotated[list[Slice], Meta(min_length=1, max_length=_SLICES_MAX)]
+    fields: Annotated[list[Field], Meta(min_length=1, max_length=_FIELDS_MAX)]
     symbologies: list[str] = []
     check: Check | None = None
 
@@ -84,7 +84,7 @@ class Template:
         _check_descriptor(descriptor)
         self.name = descriptor.name
         self._told = descriptor
-        self._pattern = re.compile("".join(map(_pattern_of, descriptor.slices)), re.ASCII)
+        self._pattern = re.compile("".join(map(_pattern_of, descriptor.fields)), re.ASCII)
 
     def read(self, code: str, symbology: str | None) -> Reading | None:
         """What the code says, None where it is of another template.
@@ -97,7 +97,7 @@ class Template:
         match = self._pattern.fullmatch(code) if len(code) <= CODE_LENGTH_MAX else None
         if match is None:
             return None
-        pieces = list(zip(told.slices, match.groups(), strict=True))
+        pieces = list(zip(told.fields, match.groups(), strict=True))
         if told.check is not None and not _check_holds(told.check, pieces):
             return None
         by_meaning: dict[str, str] = {}
@@ -133,30 +133,30 @@ def read_template(content: bytes) -> Template:
 def _check_descriptor(told: Descriptor) -> None:
     if TEMPLATE_NAME.fullmatch(told.name) is None:
         raise TemplateMisfit("Expected name as a-z 0-9 _ -")
-    for piece, following in zip(told.slices, [*told.slices[1:], None], strict=True):
-        _check_slice(piece, following)
-    meanings = [piece.means for piece in told.slices]
+    for piece, following in zip(told.fields, [*told.fields[1:], None], strict=True):
+        _check_field(piece, following)
+    meanings = [piece.means for piece in told.fields]
     for once in ("amount", "payee_inn", "period", "check"):
         if meanings.count(once) > 1:
-            raise TemplateMisfit(f"Expected one slice of {once} at most")
+            raise TemplateMisfit(f"Expected one field of {once} at most")
     if "subscriber_account" not in meanings:
-        raise TemplateMisfit("Expected a slice of subscriber_account")
+        raise TemplateMisfit("Expected a field of subscriber_account")
     if ("check" in meanings) != (told.check is not None):
-        raise TemplateMisfit("Expected both a slice of check and the rule, or neither")
+        raise TemplateMisfit("Expected both a field of check and the rule, or neither")
 
 
-def _check_slice(piece: Slice, following: Slice | None) -> None:
+def _check_field(piece: Field, following: Field | None) -> None:
     if piece.means == "text":
         if piece.text is None or not piece.text.isascii():
-            raise TemplateMisfit("Expected text in a slice of text")
+            raise TemplateMisfit("Expected text in a field of text")
         return
     if piece.text is not None:
-        raise TemplateMisfit("Expected text only in slices of text")
+        raise TemplateMisfit("Expected text only in fields of text")
     least, most = _lengths(piece)
     if least > most:
         raise TemplateMisfit("Expected length_min <= length_max")
     if piece.means in ("amount", "payee_inn", "period", "check") and piece.signs != "digits":
-        raise TemplateMisfit(f"Expected signs digits in a slice of {piece.means}")
+        raise TemplateMisfit(f"Expected signs digits in a field of {piece.means}")
     if piece.means == "amount" and most > AMOUNT_DIGITS_MAX:
         raise TemplateMisfit(f"Expected an amount of at most {AMOUNT_DIGITS_MAX} digits")
     if piece.means == "period" and (least, most) != (len(piece.order),) * 2:
@@ -165,10 +165,10 @@ def _check_slice(piece: Slice, following: Slice | None) -> None:
         return
     # So that no code can be read in two ways, nor slowly.
     if following.text is None or re.match(_SIGNS[piece.signs], following.text):
-        raise TemplateMisfit("Expected behind a slice of several lengths a text of other signs")
+        raise TemplateMisfit("Expected behind a field of several lengths a text of other signs")
 
 
-def _lengths(piece: Slice) -> tuple[int, int]:
+def _lengths(piece: Field) -> tuple[int, int]:
     if piece.length is not None:
         if piece.length_min is not None or piece.length_max is not None:
             raise TemplateMisfit("Expected length, or length_min and length_max")
@@ -178,14 +178,14 @@ def _lengths(piece: Slice) -> tuple[int, int]:
     return piece.length_min, piece.length_max
 
 
-def _pattern_of(piece: Slice) -> str:
+def _pattern_of(piece: Field) -> str:
     if piece.text is not None:
         return f"({re.escape(piece.text)})"
     least, most = _lengths(piece)
     return f"({_SIGNS[piece.signs]}{{{least},{most}}})"
 
 
-def _check_holds(rule: Check, pieces: list[tuple[Slice, str]]) -> bool:
+def _check_holds(rule: Check, pieces: list[tuple[Field, str]]) -> bool:
     told = "".join(text for piece, text in pieces if piece.means == "check")
     others = "".join(text for piece, text in pieces if piece.means != "check")
     digits = [int(sign) for sign in others if sign.isdigit()]
@@ -200,7 +200,7 @@ def _check_holds(rule: Check, pieces: list[tuple[Slice, str]]) -> bool:
     return int(told) == left
 
 
-def _amount(pieces: list[tuple[Slice, str]]) -> int | None:
+def _amount(pieces: list[tuple[Field, str]]) -> int | None:
     for piece, text in pieces:
         if piece.means == "amount":
             return int(text) * (100 if piece.unit == "roubles" else 1)

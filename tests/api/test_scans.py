@@ -246,9 +246,9 @@ async def test_no_code_of_no_bill(gateway: Gateway) -> None:
 
 async def test_a_centres_own_barcode(database_url: str, tmp_path: Path) -> None:
     (tmp_path / "barnaul.toml").write_text(
-        'name = "barnaul"\n[[slices]]\nmeans = "text"\ntext = "22"\n'
-        '[[slices]]\nmeans = "subscriber_account"\nlength = 9\n'
-        '[[slices]]\nmeans = "period"\nlength = 4\n'
+        'name = "barnaul"\n[[fields]]\nmeans = "text"\ntext = "22"\n'
+        '[[fields]]\nmeans = "subscriber_account"\nlength = 9\n'
+        '[[fields]]\nmeans = "period"\nlength = 4\n'
     )
     async with served(database_url, barcode_templates=tmp_path) as gateway:
         told = (await scan(gateway, "222200123451026")).json
