@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.acquirers.exchange import Exchange
+from gateway.acquirers.raiffeisen import Raiffeisen
+from gateway.acquirers.sber import Sber
+from gateway.acquirers.tbank import TBank
 from gateway.acquirers.words import Acquirer
+from gateway.acquirers.yookassa import YooKassa
 
 
 @dataclass(frozen=True)
@@ -38,4 +42,33 @@ class Kind:
     optional: frozenset[str] = frozenset()
 
 
-KINDS: Final[dict[str, Kind]] = {}
+KINDS: Final[dict[str, Kind]] = {
+    "raiffeisen": Kind(
+        make=lambda wiring: Raiffeisen(wiring.exchange, wiring.options, wiring.secrets),
+        instruments=frozenset({"sbp"}),
+        secrets=frozenset({"key"}),
+        options=frozenset({"merchant"}),
+        optional=frozenset({"account"}),
+    ),
+    "sber": Kind(
+        make=lambda wiring: Sber(wiring.exchange, wiring.options, wiring.secrets),
+        instruments=frozenset({"card", "sbp", "mir", "apple_pay", "google_pay"}),
+        secrets=frozenset({"password", "callback_key"}),
+        options=frozenset({"user", "return_url"}),
+        optional=frozenset({"merchant", "sbp_path"}),
+    ),
+    "tbank": Kind(
+        make=lambda wiring: TBank(wiring.exchange, wiring.options, wiring.secrets),
+        instruments=frozenset({"card", "sbp", "mir", "apple_pay", "google_pay"}),
+        secrets=frozenset({"password"}),
+        options=frozenset({"terminal"}),
+        optional=frozenset({"notification_url", "initiator", "absent_codes"}),
+    ),
+    "yookassa": Kind(
+        make=lambda wiring: YooKassa(wiring.exchange, wiring.options, wiring.secrets),
+        instruments=frozenset({"card", "sbp", "mir"}),
+        secrets=frozenset({"key"}),
+        options=frozenset({"shop", "return_url", "bank_name"}),
+        optional=frozenset({"networks", "kbk", "oktmo"}),
+    ),
+}
