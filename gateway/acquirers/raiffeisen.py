@@ -94,7 +94,7 @@ class Raiffeisen:
         self, exchange: Exchange, options: Mapping[str, str], secrets: Mapping[str, str]
     ) -> None:
         self._exchange = exchange
-        self._merchant = options["merchant"]
+        self._member = options["merchant"]
         self._account = options.get("account")
         self._key = secrets["key"]
         if self._account is not None and not (self._account.isascii() and self._account.isdigit()):
@@ -181,7 +181,7 @@ class Raiffeisen:
         ):
             raise Refusal("signature_invalid", "Expected the signature of these fields")
         order = wire.order_id(wire.text(fields, "order"))
-        ours = fields.get("sbpMerchantId") == self._merchant
+        ours = fields.get("sbpMerchantId") == self._member
         answer = None
         if ours and fields.get("paymentStatus") == SUCCESS:
             answer = Answer(ACCEPTED, amount=wire.roubles(fields, "amount"))
@@ -193,7 +193,7 @@ class Raiffeisen:
             "order": order.number,
             "amount": msgspec.Raw(wire.in_roubles(order.total).encode()),
             "currency": "RUB",
-            "sbpMerchantId": self._merchant,
+            "sbpMerchantId": self._member,
             "paymentDetails": order.utilities.purpose[:PURPOSE_MAX],
             "createDate": wire.moment(order.created_at),
             "qrExpirationDate": wire.moment(order.expires_at),

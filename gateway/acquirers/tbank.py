@@ -198,10 +198,9 @@ class TBank:
             raise Refusal("signature_invalid", "Expected the token of these fields")
         status = wire.text(fields, "Status") or ""
         state, _ = STATUSES.get(status, (UNKNOWN, None))
-        answer = None
-        if status == "CONFIRMED" or state == DECLINED:
-            answer = _told(fields)
         order = wire.order_id(wire.text(fields, "OrderId"))
+        decides = status == "CONFIRMED" or state == DECLINED
+        answer = _told(fields) if order and decides and _is_whole(fields) else None
         return Notice(order, answer, TAKEN)
 
     def _naming(self, order: Order) -> dict[str, object]:
@@ -285,6 +284,16 @@ def _told(told: wire.JsonObject) -> Answer:
     # After a refund the sum may be what is left or what was given back.
     amount = wire.kopecks(told, "Amount") if status == "CONFIRMED" else None
     return Answer(state, wire.text(told, "PaymentId"), reason, amount=amount)
+
+
+def _is_whole(fields: wire.JsonObject) -> bool:
+    """Whether a notification has all that it is documented to have, in its shape.
+
+    The token covers values and not their names, so a field by another name is a field missing.
+    """
+    numbers = ("Amount", "ErrorCode", "PaymentId")
+    in_shape = all(wire.kopecks(fields, name) is not None for name in numbers)
+    return in_shape and isinstance(fields.get("Success"), bool)
 
 
 def _shown(told: wire.JsonObject, operation: str, step: str, name: str) -> Answer:
