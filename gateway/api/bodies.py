@@ -43,7 +43,8 @@ Method = Annotated[
     Meta(
         description=(
             "How it was paid. `type` is card, mir, cash or qr. card and mir: `network`, "
-            "`masked_pan`, `rrn`, `authorization_code`, `terminal`; cash: `terminal`; qr: "
+            "`masked_pan`, `rrn`, `authorization_code`, `terminal`; mir also "
+            "`instrument` (mir_pay); cash: `terminal`; qr: "
             "`payload` (the bill's ST0001x text, or the SBP link by which a bank took the money), "
             "`operation_id` (needed beside a link). Never a full card number."
         ),

@@ -22,6 +22,12 @@ FIELDS: Final = {
     "authorization_code": Text(12),
     "terminal": Text(TERMINAL_LENGTH_MAX, PRINTABLE),
 }
+_MIR_FIELDS: Final = {
+    **FIELDS,
+    # Mir Pay is a session of the payer's phone with the acquirer: what it leaves is a card payment
+    # that says so. Unlike other wallets it gives nobody a token.
+    "instrument": Text(16, re.compile("mir_pay")),
+}
 
 # What nearly every bank tells, one field a line: no such text is anything but good, holds a full
 # card number or would be stored otherwise than it came.
@@ -51,8 +57,10 @@ def normalise(method: Mapping[str, object]) -> MethodFacts:
     A network that the masked number contradicts is a warning: co-badged cards exist, and the
     bank that took the money knows better.
     """
-    facts = texts_of(method, FIELDS)
     is_mir = method["type"] == "mir"
+    if is_mir and "token" in method:
+        raise Refusal("method_invalid", "Expected no token in a mir payment: Mir Pay gives none")
+    facts = texts_of(method, _MIR_FIELDS if is_mir else FIELDS)
     seen = None
     if "masked_pan" in facts:
         facts["masked_pan"] = masked_pan = _masked_pan(facts["masked_pan"])
