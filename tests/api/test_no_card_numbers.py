@@ -1,7 +1,8 @@
 """No card number that is refused stands anywhere in what the processes wrote.
 
-A gateway of its own is sent a different number in every field of every body; then its log, its metrics and every file of its directory, the database's among them, are
-searched. A number in a field that is exempt is found there, so the search can find.
+A gateway of its own is sent a different number in every field of every body; then its log, its
+metrics and every file of its directory, the database's among them, are searched. A number in a
+field that is exempt is found there, so the search can find.
 """
 
 import io
@@ -113,7 +114,7 @@ class Sender:
 async def send_everything(sender: Sender) -> None:
     """A number in every field of every body that a caller can send."""
     told = numbers(REFUSED)
-    lines = []
+    lines: list[bytes] = []
     for body in payments(told):
         await sender.refused("/v1/payments", body)
         await sender.refused("/v1/quotes", {**body, "method": {"type": next(told)}})
