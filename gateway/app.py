@@ -16,7 +16,8 @@ from aiohttp import http_parser, web
 
 from gateway import __version__
 from gateway.acquirer_reports import layouts
-from gateway.api import openapi, table
+from gateway.acquirers.connected import Acquirers, connect
+from gateway.api import encode, openapi, table
 from gateway.api.call import House
 from gateway.api.door import Door
 from gateway.api.hot import HotRoad
@@ -28,7 +29,10 @@ from gateway.audit import gauges
 from gateway.config import Settings, StartRefused
 from gateway.domain.clock import Clock, SystemClock
 from gateway.flows.accept_payment import Intake
+from gateway.flows.authorise_payment import Asking
 from gateway.flows.context import Context
+from gateway.flows.hear_acquirer import Hearing
+from gateway.flows.poll_acquirers import Poller
 from gateway.scans import templates
 from gateway.scans.darkroom import Darkroom
 from gateway.splitting.plans import PlanShelf
@@ -113,8 +117,21 @@ async def running(
     context: Context, telemetry: Telemetry, slot: int
 ) -> AsyncIterator[web.ServerRunner]:
     """A door with all behind it; on leaving: accept no more, finish what is in flight, close."""
+    async with (
+        connect(context.settings.acquirers) as acquirers,
+        _running(context, telemetry, slot, acquirers) as runner,
+    ):
+        yield runner
+
+
+@asynccontextmanager
+async def _running(
+    context: Context, telemetry: Telemetry, slot: int, acquirers: Acquirers
+) -> AsyncIterator[web.ServerRunner]:
     settings = context.settings
     intake = Intake(context, telemetry)
+    hearing = Hearing(context, intake, telemetry)
+    asking = Asking(context, acquirers, hearing, encode.started)
     limit = RateLimit(
         settings.rate_limit_per_s, settings.workers, context.clock, settings.redis_url
     )
@@ -131,6 +148,9 @@ async def running(
         known,
         barcodes,
         darkroom,
+        acquirers,
+        asking,
+        hearing,
         stopping=asyncio.Event(),
         loop=asyncio.get_running_loop(),
     )
@@ -139,18 +159,21 @@ async def running(
     runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
     await intake.start()
     await runner.setup()
-    counting = None
+    watching = [
+        asyncio.create_task(Poller(context, one, hearing).run(), name=f"poller of {name}")
+        for name, one in acquirers.items()
+    ]
     if slot == GAUGES_SLOT:
-        counting = asyncio.create_task(_count_money(context, telemetry), name="money gauges")
+        watching.append(asyncio.create_task(_count_money(context, telemetry), name="money gauges"))
     try:
         yield runner
     finally:
         house.stopping.set()
-        if counting is not None:
-            counting.cancel()
-            with suppress(asyncio.CancelledError):
-                await counting
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
         await _finish(runner, server, door, settings.drain_s)
+        await asking.drain(settings.drain_s)
         await intake.drain()
         await darkroom.close()
         telemetry.flush()

@@ -143,6 +143,8 @@ class Settings:
     # 0 for a pooler in front of PostgreSQL that does not know prepared statements.
     statement_cache_size: int = _setting(_whole(0, 10_000), 256)
 
+    # The acquirers that are asked to take payments, a TOML table each; without it nobody is.
+    acquirers: Path | None = _setting(Path, None)
     # Descriptors of acquirers' files beside those of the product, a TOML file each.
     report_layouts: Path | None = _setting(Path, None)
     # Templates of linear barcodes before those of the product, a TOML file each.

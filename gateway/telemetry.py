@@ -30,7 +30,11 @@ MULTIPROCESS_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 # What becomes of a payment that is sent; `refused` is the caller's fault, `failed` ours.
-OUTCOMES: Final = ("accepted", "suspense", "replayed", "refused", "unavailable", "failed")
+OUTCOMES: Final = (
+    *("accepted", "suspense", "replayed", "refused", "unavailable", "failed"),
+    # Kept and asked for at an acquirer; what came of it is counted by the acquirer's kind.
+    "started",
+)
 UNKNOWN_METHOD: Final = "unknown"
 PAYOUT_STATES: Final = ("approved",)
 # How old another worker's counts may be where one answers for all.
@@ -106,6 +110,7 @@ class Telemetry:
         self._waiting = False
         self._declare_payments()
         self._declare_money()
+        self._declare_acquirers()
         requests = Counter(
             "kopeck_http_requests_total",
             "Requests answered, by route and status.",
@@ -152,6 +157,14 @@ class Telemetry:
             _COMMIT_BUCKETS,
         )
 
+    def _declare_acquirers(self) -> None:
+        self._authorisations = Counter(
+            "kopeck_authorisations_total",
+            "What payments that we started came to; unknown is asked about until it is known.",
+            ["kind", "outcome"],
+            registry=self.registry,
+        )
+
     def _declare_money(self) -> None:
         self._imbalance = self._gauge(
             "kopeck_ledger_imbalance_kopecks",
@@ -192,6 +205,10 @@ class Telemetry:
     def payment(self, method: str, outcome: str) -> None:
         """One more payment; both words are from the closed lists."""
         self._payments[method, outcome].inc()
+
+    def authorisation(self, kind: str, outcome: str) -> None:
+        """What a payment that we started came to; a kind of acquirer and a word of their list."""
+        self._authorisations.labels(kind, outcome).inc()
 
     def group(self, size: int, seconds: float) -> None:
         """A commit group of `size` payments took `seconds`."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from gateway.acquirers.exchange import Exchange
 from gateway.acquirers.raiffeisen import Raiffeisen
+from gateway.acquirers.sandbox import Sandbox
 from gateway.acquirers.sber import Sber
 from gateway.acquirers.tbank import TBank
 from gateway.acquirers.words import Acquirer
@@ -49,6 +50,11 @@ KINDS: Final[dict[str, Kind]] = {
         secrets=frozenset({"key"}),
         options=frozenset({"merchant"}),
         optional=frozenset({"account"}),
+    ),
+    "sandbox": Kind(
+        make=lambda wiring: Sandbox(wiring.exchange, wiring.secrets["key"]),
+        instruments=frozenset({"card", "sbp", "mir", "apple_pay", "google_pay"}),
+        secrets=frozenset({"key"}),
     ),
     "sber": Kind(
         make=lambda wiring: Sber(wiring.exchange, wiring.options, wiring.secrets),

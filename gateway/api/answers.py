@@ -42,8 +42,20 @@ class QuoteShown(Struct):
     period: str
 
 
+class StepShown(Struct, omit_defaults=True):
+    """What the payer does next: show the `payload` of a qr, go to the `url` of a redirect, open
+    that of a deeplink; none where it is the acquirer's turn.
+    """
+
+    type: Annotated[str, Meta(description="qr, redirect, deeplink or none")]
+    url: str = ""
+    payload: str = ""
+
+
 class PaymentShown(Struct, omit_defaults=True):
-    """A payment. In suspense nothing is split: charges, shares and recipients are empty."""
+    """A payment. In suspense nothing is split: charges, shares and recipients are empty, as they
+    are while an acquirer has not taken it (pending) and when it will not (declined).
+    """
 
     id: Annotated[str, Meta(pattern="^pay_[0-9a-f]{32}$")]
     state: Annotated[
@@ -59,13 +71,19 @@ class PaymentShown(Struct, omit_defaults=True):
     recipients: list[RecipientAmountShown]
     method: dict[str, Any]
     plan: str | None
-    accepted_at: datetime
+    accepted_at: datetime | None
     currency: str
     period: str | None
     refunded: Kopecks
     designation: dict[str, Kopecks] = {}
     reference: str = ""
     paid_at: datetime | None = None
+    acquirer: str = ""
+    next: StepShown | None = None
+    reason: Annotated[str, Meta(description="Why it was declined, out of a closed list")] = ""
+    expires_at: Annotated[
+        datetime | None, Meta(description="Until when a pending payment can be paid")
+    ] = None
 
 
 class PaymentsShown(Struct):

@@ -59,7 +59,12 @@ Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset"
 
 
 class PaymentBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """One payment. Exactly one of `amount` and `total` (surcharge included) is given."""
+    """One payment. Exactly one of `amount` and `total` (surcharge included) is given.
+
+    With `acquirer` the gateway has it taken there: then `method` is `{"type": "sbp"}`,
+    `{"type": "mir"}` (Mir Pay), card or mir with the `reference` of a card that the acquirer keeps,
+    or apple_pay or google_pay with their `token`, and `reference` has to be given.
+    """
 
     method: Method
     subscriber_account: Account | None = None
@@ -71,6 +76,12 @@ class PaymentBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_onl
     paid_at: Moment | None = None
     designation: Designation | None = None
     reference: Annotated[str, Meta(description="The caller's own number, 1..128 characters")] | (
+        None
+    ) = None
+    acquirer: Annotated[str, Meta(description="The acquirer that is to take it, by its name")] | (
+        None
+    ) = None
+    return_url: Annotated[str, Meta(description="Where the payer's page goes on afterwards")] | (
         None
     ) = None
 

@@ -5,27 +5,34 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.acquirer_reports.layouts import Layouts
+from gateway.acquirers.connected import Acquirers
 from gateway.api import decode
 from gateway.api.request import Request
 from gateway.domain.party import Caller
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import Refusal
 from gateway.flows.accept_payment import Intake
+from gateway.flows.authorise_payment import Asking
 from gateway.flows.context import Context
+from gateway.flows.hear_acquirer import Hearing
 from gateway.scans.darkroom import Darkroom
 from gateway.scans.templates import Templates
 from gateway.telemetry import Telemetry
 
 REPORTS_AT_ONCE: Final = 2
+# As many callbacks as banks send of their own accord; more at once are somebody else's.
+CALLBACKS_AT_ONCE: Final = 32
 
 
 @dataclass(frozen=True)
 class House:
     """What a worker has: the flows' context, the intake of payments, metrics, document and loop,
-    the layouts of acquirers' files, the templates of barcodes, and where pictures are looked at.
+    the layouts of acquirers' files, the templates of barcodes, where pictures are looked at, and
+    the acquirers that are asked to take payments.
 
     `report_turns` are taken by acquirers' files, each of which keeps two connections for as long as
-    it takes. `stopping` is set when the worker begins to drain; streams take no more payments then.
+    it takes; `hearing_turns` by acquirers' callbacks. `stopping` is set when the worker begins to
+    drain; streams take no more payments then.
     """
 
     context: Context
@@ -35,10 +42,16 @@ class House:
     layouts: Layouts
     templates: Templates
     darkroom: Darkroom
+    acquirers: Acquirers
+    asking: Asking
+    hearing: Hearing
     stopping: asyncio.Event
     loop: asyncio.AbstractEventLoop
     report_turns: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(REPORTS_AT_ONCE)
+    )
+    hearing_turns: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(CALLBACKS_AT_ONCE)
     )
 
 

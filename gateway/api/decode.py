@@ -13,6 +13,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from gateway.acquirers import instruments
+from gateway.acquirers.requests import AuthorisationRequest
 from gateway.api import bodies, strict_json
 from gateway.domain import ids
 from gateway.domain.bill import NAME_LENGTH_MAX, Bill, check_account
@@ -20,6 +22,7 @@ from gateway.domain.party import RECIPIENT_KINDS, BankAccount, Recipient
 from gateway.domain.payment import METHODS, Claim, PaymentRequest
 from gateway.domain.refusals import Refusal
 from gateway.methods import contains_pan, normalise
+from gateway.methods.facts import refuse_card_numbers
 from splitcore import AMOUNT_MAX, TOTAL_MAX, FeeRule
 
 FINGERPRINT_SIZE: Final = 16
@@ -35,6 +38,8 @@ _QUOTED: Final = re.compile(r'"((?:[!#-\[\]-~]|\\["\\])*)"', re.ASCII)
 _RECIPIENT_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _ESCAPE: Final = re.compile(r'\\(["\\])')
 _DIGITS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+_RETURN_URL: Final = re.compile(r"https?://[!-~]{1,1016}", re.ASCII)
+_ACQUIRER_LENGTH_MAX: Final = 32
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -82,10 +87,13 @@ def _digest(canonical: bytes) -> bytes:
     return blake2b(canonical, digest_size=FINGERPRINT_SIZE).digest()
 
 
-def payment(content: bytes, key: str, caller: int) -> PaymentRequest:
-    """A payment out of a whole body; the key came in a header."""
+def payment(content: bytes, key: str, caller: int) -> PaymentRequest | AuthorisationRequest:
+    """A payment out of a whole body, or what an acquirer is to take; the key came in a header."""
     body = strict_json.typed(_payment_body, content)
-    return _payment_request(body, canonical_form(body, content), key, caller)
+    canonical = canonical_form(body, content)
+    if body.acquirer is not None or body.return_url is not None:
+        return _authorisation_request(body, canonical, key, caller)
+    return _payment_request(body, canonical, key, caller)
 
 
 def bulk_payment(line: bytes, caller: int) -> PaymentRequest:
@@ -97,6 +105,8 @@ def bulk_payment(line: bytes, caller: int) -> PaymentRequest:
     canonical = canonical_form(body, line, left_out=0 if key is None else 2)
     if key is None:
         raise Refusal("idempotency_key_missing", "Expected idempotency_key in every line")
+    if body.acquirer is not None or body.return_url is not None:
+        raise Refusal("malformed", "Expected payments that were taken, was one for an acquirer")
     return _payment_request(body, canonical, checked_key(key), caller)
 
 
@@ -119,12 +129,7 @@ def _payment_request(
     amount, is_total = amount_or_total(body.amount, body.total)
     reference = body.reference
     if reference is not None:
-        if not 1 <= len(reference) <= REFERENCE_LENGTH_MAX:
-            raise Refusal(
-                "malformed", f"Expected reference of 1..{REFERENCE_LENGTH_MAX} characters"
-            )
-        if _CONTROL.search(reference):
-            raise Refusal("malformed", "Expected reference without control characters")
+        _check_reference(reference)
     if body.paid_at is not None:
         check_year(body.paid_at, "paid_at")
     method = normalise(body.method)
@@ -143,6 +148,46 @@ def _payment_request(
         # The journal keeps moments, not offsets, and a replay must show what the first answer did.
         paid_at=None if body.paid_at is None else body.paid_at.astimezone(UTC),
     )
+
+
+def _check_reference(reference: str) -> None:
+    if not 1 <= len(reference) <= REFERENCE_LENGTH_MAX:
+        raise Refusal("malformed", f"Expected reference of 1..{REFERENCE_LENGTH_MAX} characters")
+    if _CONTROL.search(reference):
+        raise Refusal("malformed", "Expected reference without control characters")
+
+
+def _authorisation_request(
+    body: bodies.PaymentBody, canonical: bytes, key: str, caller: int
+) -> AuthorisationRequest:
+    """What an acquirer is to take, with the id of the payment that it may become."""
+    check_currency(body.currency)
+    amount, is_total = amount_or_total(body.amount, body.total)
+    if body.acquirer is None or not 1 <= len(body.acquirer) <= _ACQUIRER_LENGTH_MAX:
+        raise Refusal("malformed", "Expected the name of an acquirer")
+    if body.paid_at is not None:
+        raise Refusal("malformed", "Expected no paid_at of what is not paid yet")
+    if body.reference is None:
+        # Without it a second try could not be told from a second payment.
+        raise Refusal("malformed", "Expected reference of what an acquirer is to take")
+    _check_reference(body.reference)
+    if body.return_url is not None and _RETURN_URL.fullmatch(body.return_url) is None:
+        raise Refusal("malformed", "Expected return_url of https: and at most 1024 characters")
+    refuse_card_numbers(body.method, frozenset({"token"}))
+    told = instruments.read(body.method)
+    account = subscriber_account(body.subscriber_account, None)
+    request = PaymentRequest(
+        claim=Claim(caller, key, "authorisations", _digest(canonical)),
+        id=ids.new_id(),
+        subscriber_account=account,
+        amount=amount,
+        is_total=is_total,
+        method=METHOD_NUMBERS[told.type],
+        facts=told.facts,
+        designation=designation(body.designation) if body.designation else (),
+        reference=body.reference,
+    )
+    return AuthorisationRequest(request, body.acquirer, told.instrument, body.return_url)
 
 
 def subscriber_account(asked: str | None, named: str | None) -> str:

@@ -9,11 +9,12 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from gateway.api.answers import PaymentShown, PaymentsShown, QuoteShown
+from gateway.acquirers.requests import Authorisation
+from gateway.api.answers import PaymentShown, PaymentsShown, QuoteShown, StepShown
 from gateway.api.written_plan import written_plan
 from gateway.domain import ids
 from gateway.domain.party import Recipient
-from gateway.domain.payment import METHODS, Payment
+from gateway.domain.payment import DECLINED, METHODS, PENDING, Payment
 from gateway.domain.plan_names import PlanNames
 from gateway.flows.quote import Quote
 from splitcore import FeeRule, GroupAllocation
@@ -25,6 +26,39 @@ _TYPES: Final = tuple(b'{"type":"%b"' % name.encode() for name in METHODS)
 def payment(found: Payment) -> bytes:
     """A payment as POST and GET answer it."""
     return _encode(_shown(found))
+
+
+def started(found: Payment | Authorisation) -> bytes:
+    """A payment as it stands, or a try of ours that is none yet."""
+    return _encode(_shown(found) if isinstance(found, Payment) else _tried(found))
+
+
+def _tried(found: Authorisation) -> PaymentShown:
+    declined = found.state == DECLINED
+    step = found.step
+    return PaymentShown(
+        id=ids.PAYMENT + found.id.hex,
+        state=DECLINED if declined else PENDING,
+        subscriber_account=found.subscriber_account,
+        amount=found.amount,
+        surcharge=found.surcharge,
+        total=found.total,
+        charges=[],
+        shares=[],
+        recipients=[],
+        method=_method(found.method, found.facts),
+        plan=None,
+        accepted_at=None,
+        currency="RUB",
+        period=found.period,
+        refunded=0,
+        designation=dict(found.designation),
+        reference=found.reference,
+        acquirer=found.acquirer,
+        next=None if declined else StepShown(step.type, step.url, step.payload),
+        reason=found.reason or "",
+        expires_at=None if declined else found.expires_at,
+    )
 
 
 def payments(page: list[Payment], cursor: str | None) -> bytes:

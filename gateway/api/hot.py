@@ -18,6 +18,7 @@ from gateway.api.request import Connection
 from gateway.api.routes import Route
 from gateway.domain.payment import Receipt
 from gateway.domain.refusals import Unavailable
+from gateway.flows.context import Answer
 
 # How many payments of one connection may wait for their answers before no more of it is read.
 PIPELINED_MAX: Final = 32
@@ -51,7 +52,9 @@ class _Asked(Paying):
         super().__init__(house)
         self.request_id = request_id
         self.entered = False
-        self.future: asyncio.Future[Receipt]
+        self.future: (
+            asyncio.Future[Receipt] | asyncio.Future[Answer] | asyncio.Future[Receipt | Answer]
+        )
 
 
 class HotRoad:
@@ -66,7 +69,7 @@ class HotRoad:
         self._house = house
         self._door = rules
         self._route = route
-        self._asking: set[asyncio.Task[Receipt]] = set()
+        self._asking: set[asyncio.Task[Receipt | Answer]] = set()
 
     def ask(self, authorization: str, key: str, request_id: str | None, content: bytes) -> _Asked:
         """Lets a payment in and queues it; its future has the receipt, or why there is none."""
@@ -87,10 +90,10 @@ class HotRoad:
 
     def _ask_first(
         self, asked: _Asked, authorization: str, key: str, content: bytes
-    ) -> asyncio.Future[Receipt]:
+    ) -> asyncio.Future[Receipt | Answer]:
         """The same, where the caller has to be looked up: once a second for a busy one."""
 
-        async def ask() -> Receipt:
+        async def ask() -> Receipt | Answer:
             caller = await self._door.let_in(self._route, [authorization])
             self._door.enter()
             asked.entered = True

@@ -46,6 +46,7 @@ _TAGS: Final = {
     "/v1/settlement-batches": "Settlement",
     "/v1/acquirer-reports": "Acquirer reports",
     "/v1/report-policies": "Acquirer reports",
+    "/v1/acquirers": "Payments",
 }
 _QUERY: Final[dict[str, dict[str, Any]]] = {
     "subscriber_account": {"type": "string", "pattern": bodies.ACCOUNT_PATTERN},

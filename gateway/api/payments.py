@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 
+from gateway.acquirers.requests import AuthorisationRequest
 from gateway.api import bodies, decode, encode, replies, strict_json
 from gateway.api.call import Call, House
 from gateway.api.replies import Reply
@@ -34,20 +35,29 @@ class Paying:
         self._started = 0.0
         self._method = ""
 
-    def queue(self, content: bytes, keys: list[str], caller: int) -> asyncio.Future[Receipt]:
-        """The future of the receipt; refuses what decode.payment does, and a full queue.
+    def queue(
+        self, content: bytes, keys: list[str], caller: int
+    ) -> asyncio.Future[Receipt] | asyncio.Future[Answer]:
+        """The future of the receipt, or of the answer to what an acquirer is to take; refuses what
+        decode.payment does, and a full queue.
 
         `keys` are the values of Idempotency-Key.
         """
         self._started = self._house.loop.time()
         self._method = UNKNOWN_METHOD
         request = decode.payment(content, decode.idempotency_key(keys), caller)
+        if isinstance(request, AuthorisationRequest):
+            self._method = METHODS[request.payment.method]
+            return self._house.asking.enqueue(request)
         self._method = METHODS[request.method]
         return self._house.intake.enqueue(request)
 
-    def taken(self, receipt: Receipt) -> Reply:
+    def taken(self, receipt: Receipt | Answer) -> Reply:
         """The answer to a payment that is durable."""
         telemetry = self._house.telemetry
+        if isinstance(receipt, Answer):
+            telemetry.payment(self._method, "replayed" if receipt.replayed else "started")
+            return kept(replies.CREATED, receipt)
         telemetry.payment(self._method, outcome_of(receipt))
         telemetry.payment_seconds.observe(self._house.loop.time() - self._started)
         extra = replies.REPLAYED if receipt.replayed else b""
@@ -89,7 +99,7 @@ async def show(house: House, call: Call) -> Reply:
     call.query()
     payment = decode.path_id(ids.PAYMENT, call.names[0])
     found = await find_payments.find(house.context, call.caller, payment)
-    return Reply(replies.OK, encode.payment(found))
+    return Reply(replies.OK, encode.started(found))
 
 
 async def search(house: House, call: Call) -> Reply:

@@ -6,6 +6,7 @@ from gateway.acquirer_reports.layout import AUTO
 from gateway.acquirer_reports.policy import Policy
 from gateway.api import (
     acquirer_reports,
+    acquirers,
     answers,
     bills,
     bodies,
@@ -17,7 +18,7 @@ from gateway.api import (
     scans,
     settlement,
 )
-from gateway.api.routes import EVERYBODY, JSON_BODY, STREAM, Route
+from gateway.api.routes import EVERYBODY, JSON_BODY, NO_BODY, STREAM, Route
 from gateway.flows.scan import Scan
 
 ACQUIRER: Final = frozenset({"acquirer"})
@@ -40,6 +41,7 @@ def routes() -> list[Route]:
     return [
         *_payments(),
         *_afterwards(),
+        *_callbacks(),
         *_bills(),
         *_codes(),
         *_terms(),
@@ -154,6 +156,28 @@ def _afterwards() -> list[Route]:
                 "pan_not_allowed",
             ),
         ),
+    ]
+
+
+def _callbacks() -> list[Route]:
+    return [
+        Route(
+            method=method,
+            path="/v1/acquirers/{name}/callbacks",
+            name=name,
+            view=acquirers.hear,
+            roles=EVERYBODY,
+            body=body,
+            takes=acquirers.CALLBACK_TYPES if body is STREAM else (),
+            summary="What an acquirer tells of an order, signed as that acquirer signs",
+            answers={200: None},
+            answer_types=("text/plain", "application/json"),
+            codes=("not_found", "signature_invalid"),
+        )
+        for method, name, body in (
+            ("POST", "acquirer_callbacks", STREAM),
+            ("GET", "acquirer_callbacks_get", NO_BODY),
+        )
     ]
 
 

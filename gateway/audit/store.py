@@ -93,6 +93,29 @@ CHECKS: dict[str, str] = {
         LEFT JOIN refunds AS r ON k.route = 1 AND r.id = k.resource
         WHERE k.route IN (0, 1) AND p.id IS NULL AND r.id IS NULL
     """,
+    "authorisation_wrong": """
+        SELECT 'pay_' || replace(coalesce(a.id, p.id)::text, '-', ''),
+               CASE WHEN a.id IS NULL THEN 'its acquirer was never asked for it'
+                    WHEN p.id IS NULL THEN 'was taken by its acquirer, and is no payment'
+                    ELSE 'is not the payment that its acquirer took' END
+        FROM authorisations AS a
+        FULL JOIN (SELECT q.* FROM payments AS q
+                   JOIN idempotency_keys AS k ON k.resource = q.id AND k.route = 0
+                                              AND k.caller = q.caller
+                   WHERE k.key LIKE 'authorisation %') AS p ON p.id = a.id
+        WHERE a.id IS NULL OR (p.id IS NULL) = (a.state = 'accepted') AND a.state <> 'taken'
+           OR p.id IS NOT NULL AND ROW(p.caller, p.subscriber_account, p.amount, p.surcharge,
+                                       p.method, p.reference)
+                  IS DISTINCT FROM ROW(a.caller, a.subscriber_account, a.amount, a.surcharge,
+                                       a.method, a.reference)
+    """,
+    "acquirer_refund_wrong": """
+        SELECT 'ref_' || replace(a.id::text, '-', ''),
+               'is not the refund that its acquirer gave, or was never given'
+        FROM acquirer_refunds AS a LEFT JOIN refunds AS f ON f.id = a.id
+        WHERE (f.id IS NULL) = (a.state = 'refunded') AND a.state <> 'given'
+           OR f.id IS NOT NULL AND (f.amount <> a.amount OR f.payment <> a.payment)
+    """,
     "report_miscounted": """
         SELECT 'rep_' || replace(a.id::text, '-', ''),
                'its rows are not as many as were matched, made payments and named together'
@@ -225,7 +248,12 @@ _EVENTS = """
         FROM refunds WHERE sequence IS NOT NULL) AS e
     ORDER BY subscriber_account COLLATE "C", sequence
 """
-_SURCHARGES = "SELECT id, method, terms_version, amount, surcharge, total FROM payments"
+# A payer who paid by an acquirer paid the surcharge of the moment when that was begun.
+_SURCHARGES = """
+    SELECT p.id, p.method, coalesce(a.terms_version, p.terms_version) AS terms_version,
+           p.amount, p.surcharge, p.total
+    FROM payments AS p LEFT JOIN authorisations AS a ON a.id = p.id
+"""
 _FILES = """
     SELECT b.number, k.format, f.content, b.approved_at IS NOT NULL AS approved,
            (SELECT coalesce(sum(amount), 0)::bigint FROM payouts AS p

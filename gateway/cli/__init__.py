@@ -20,6 +20,7 @@ EXIT_REFUSED = 2
 _COMMANDS = (
     "serve",
     "demo",
+    "sandbox",
     "split",
     "keys",
     "report",

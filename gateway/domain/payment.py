@@ -15,6 +15,9 @@ ACCEPTED = "accepted"
 SUSPENSE = "suspense"
 PARTIALLY_REFUNDED = "partially_refunded"
 REFUNDED = "refunded"
+# Of a payment that an acquirer is asked to take: it has not answered, or will not take it.
+PENDING = "pending"
+DECLINED = "declined"
 
 
 class Claim(Struct, frozen=True, gc=False):
@@ -27,6 +30,16 @@ class Claim(Struct, frozen=True, gc=False):
     key: str
     route: str
     fingerprint: bytes
+
+
+class Taken(Struct, frozen=True, gc=False):
+    """Of money that is there already: the surcharge (kopecks) that the payer was told beforehand.
+
+    It is refused by nothing: what cannot be split, or may not be (`held`), goes to suspense.
+    """
+
+    surcharge: int
+    held: bool = False
 
 
 class PaymentRequest(Struct, frozen=True, gc=False):
@@ -47,6 +60,7 @@ class PaymentRequest(Struct, frozen=True, gc=False):
     designation: tuple[tuple[str, int], ...] = ()
     reference: str | None = None
     paid_at: datetime | None = None
+    taken: Taken | None = None
 
 
 class Payment(Struct, frozen=True):

@@ -8,6 +8,60 @@ SETTLEMENT_BATCH: dict[tuple[str, str], str] = {
     ("closed", "approve"): "approved",
 }
 
+# A try to take a payment by an acquirer. `asking`: durable, and asked or about to be. What the
+# acquirer took is `taken` until it stands in the journal. Once it was taken nothing undoes that: a
+# later word that it was not is told by the acquirer's report, and answered by a refund. A try that
+# was declined is taken all the same when the acquirer says so afterwards, for then the payer's
+# money is there, and money that is there is never lost.
+AUTHORISATION: dict[tuple[str, str], str] = {
+    ("asking", "wait"): "pending",
+    ("asking", "lose"): "unknown",
+    ("asking", "take"): "taken",
+    ("asking", "decline"): "declined",
+    ("asking", "miss"): "declined",
+    ("pending", "wait"): "pending",
+    ("pending", "lose"): "pending",
+    ("pending", "take"): "taken",
+    ("pending", "decline"): "declined",
+    # It knew of the order before, so that it knows of none is no answer.
+    ("pending", "miss"): "pending",
+    ("unknown", "wait"): "pending",
+    ("unknown", "lose"): "unknown",
+    ("unknown", "take"): "taken",
+    ("unknown", "decline"): "declined",
+    ("unknown", "miss"): "declined",
+    **{("taken", late): "taken" for late in ("wait", "lose", "take", "decline", "miss")},
+    ("taken", "book"): "accepted",
+    **{("accepted", late): "accepted" for late in ("wait", "lose", "take", "decline", "miss")},
+    ("accepted", "book"): "accepted",
+    **{("declined", late): "declined" for late in ("wait", "lose", "decline", "miss")},
+    ("declined", "take"): "taken",
+}
+
+# Money that an acquirer is asked to give back: `given` until it stands in the journal. One that it
+# does not know is asked for again, under the same id.
+ACQUIRER_REFUND: dict[tuple[str, str], str] = {
+    **{
+        (state, event): following
+        for state in ("asking", "pending", "unknown")
+        for event, following in (
+            ("wait", "pending"),
+            ("lose", "unknown"),
+            ("take", "given"),
+            ("decline", "declined"),
+            ("miss", "asking"),
+        )
+    },
+    **{("given", late): "given" for late in ("wait", "lose", "take", "decline", "miss")},
+    ("given", "book"): "refunded",
+    **{
+        ("refunded", late): "refunded"
+        for late in ("wait", "lose", "take", "decline", "miss", "book")
+    },
+    **{("declined", late): "declined" for late in ("wait", "lose", "decline", "miss")},
+    ("declined", "take"): "given",
+}
+
 
 def next_state(table: dict[tuple[str, str], str], state: str, event: str) -> str:
     """The state after `event`; refuses `state_conflict` where the table has no such step."""

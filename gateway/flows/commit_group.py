@@ -12,7 +12,14 @@ from typing import Any, Protocol
 
 from gateway.bills import store as bill_store
 from gateway.domain.bill import OpenBill
-from gateway.domain.payment import ACCEPTED, SUSPENSE, Payment, PaymentRequest, Receipt
+from gateway.domain.payment import (
+    ACCEPTED,
+    SUSPENSE,
+    Payment,
+    PaymentRequest,
+    Receipt,
+    Taken,
+)
 from gateway.domain.plan_names import PlanNames
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.flows.context import Context
@@ -23,7 +30,7 @@ from gateway.journal.rows import AcceptedRow, Cut, PaidBill
 from gateway.splitting import store as splitting_store
 from gateway.splitting.plans import Plan
 from gateway.splitting.split import GroupSplit
-from splitcore import GroupAllocation, SplitError, amount_for_total, fee
+from splitcore import FeeRule, GroupAllocation, SplitError, amount_for_total, fee
 
 Outcome = Receipt | Exception
 
@@ -143,7 +150,7 @@ class CommitGroup:
             try:
                 allocation = split.allocation(place)
             except Refusal as refusal:
-                self._outcomes[at] = refusal
+                self._refuse(at, refusal)
                 continue
             bill = bills[account]
             sequence = sequences[account] = sequences.get(account, bill.sequence) + 1
@@ -164,18 +171,28 @@ class CommitGroup:
     ) -> int | None:
         """The payment's place in the split, None where it is refused before."""
         account = request.subscriber_account
+        taken = request.taken
+        if taken is None:
+            rule = self._context.terms.surcharge(request.method)
+        elif taken.held:
+            self._hold(at)
+            return None
+        else:
+            rule = surcharge_told(taken)
         try:
             return split.add_payment(
-                account,
-                plans[account],
-                request.amount,
-                request.is_total,
-                self._context.terms.surcharge(request.method),
-                request.designation,
+                account, plans[account], request.amount, request.is_total, rule, request.designation
             )
         except Refusal as refusal:
-            self._outcomes[at] = refusal
+            self._refuse(at, refusal)
             return None
+
+    def _refuse(self, at: int, refusal: Refusal) -> None:
+        """A payment that cannot be split; money that is there already is held instead."""
+        if self._requests[at].taken is None:
+            self._outcomes[at] = refusal
+        else:
+            self._hold(at)
 
     def _accept(
         self,
@@ -269,9 +286,15 @@ class CommitGroup:
         return outcome or InvariantBroken("Expected an outcome for every payment")
 
 
+def surcharge_told(taken: Taken) -> FeeRule:
+    """The rule that gives the surcharge which the payer was told, whatever is in force by now."""
+    return FeeRule(fixed=taken.surcharge)
+
+
 def suspense_amount(context: Context, request: PaymentRequest) -> tuple[int, int]:
     """Amount and surcharge of a payment that nothing splits, by the same fee rules."""
-    rule = context.terms.surcharge(request.method)
+    taken = request.taken
+    rule = context.terms.surcharge(request.method) if taken is None else surcharge_told(taken)
     if rule is None:
         return request.amount, 0
     if request.is_total:

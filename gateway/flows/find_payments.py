@@ -1,8 +1,11 @@
 """Finding payments: one by its id, many by account and time. An acquirer sees its own only."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+from gateway.acquirers import store as acquirer_store
+from gateway.acquirers.requests import Authorisation
 from gateway.domain.ids import earliest
 from gateway.domain.party import Caller
 from gateway.domain.payment import Payment
@@ -15,13 +18,22 @@ from gateway.journal import store as journal_store
 AHEAD = timedelta(hours=1)
 
 
-async def find(context: Context, caller: Caller, payment: UUID) -> Payment:
-    """The payment as it stands now; refuses `not_found`, for somebody else's too."""
+async def find(context: Context, caller: Caller, payment: UUID) -> Payment | Authorisation:
+    """The payment as it stands now, or the try to take it while it is none.
+
+    Refuses `not_found`, for somebody else's too.
+    """
     async with context.connection() as conn:
-        rows = await journal_store.find_payments(conn, [payment])
-        if not rows or not may_see(caller, rows[0].caller):
-            raise Refusal("not_found", "Expected the id of a payment")
-        return (await shown_payments(context, conn, rows))[0]
+        found = await stored(context, conn, payment) or await acquirer_store.find(conn, payment)
+    if found is None or not may_see(caller, found.caller):
+        raise Refusal("not_found", "Expected the id of a payment")
+    return found
+
+
+async def stored(context: Context, conn: Any, payment: UUID) -> Payment | None:
+    """The payment as it stands now, None where it is not in the journal."""
+    rows = await journal_store.find_payments(conn, [payment])
+    return (await shown_payments(context, conn, rows))[0] if rows else None
 
 
 async def search(

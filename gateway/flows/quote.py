@@ -1,5 +1,7 @@
 """A quote: how a payment would be split if it came now. Nothing is stored."""
 
+from typing import Any
+
 from msgspec import Struct
 
 from gateway.bills import store as bill_store
@@ -12,11 +14,12 @@ from splitcore import GroupAllocation
 
 
 class Quote(Struct, frozen=True):
-    """The allocation a payment would get, and what its numbers are called."""
+    """The allocation a payment would get, what its numbers are called, and by which terms."""
 
     allocation: GroupAllocation
     names: PlanNames
     period: str
+    terms_version: int
 
 
 async def quote(
@@ -29,17 +32,30 @@ async def quote(
 ) -> Quote:
     """The quote; refuses with the split's codes, or `not_found` without an open bill."""
     async with context.connection() as conn:
-        version = await splitting_store.current_version(conn)
-        bill = (await bill_store.find(conn, [account])).get(account)
-        if bill is None:
-            raise Refusal("not_found", "Expected an account with an open bill")
-        await splitting_store.fetch_plans(conn, context.plans, [bill.plan])
-        # Last, with no wait before the split: other terms may come to the shelf meanwhile.
-        await splitting_store.fetch_terms(conn, context.terms, version)
-        plan = context.plans.get(bill.plan)
-        split = GroupSplit(context.plans, context.terms)
-        split.add_bill(bill)
-        surcharge = context.terms.surcharge(method)
-        position = split.add_payment(account, plan, amount, is_total, surcharge, designation)
-        split.run()
-    return Quote(split.allocation(position), plan.names, bill.period)
+        return await quote_by(context, conn, account, amount, is_total, method, designation)
+
+
+async def quote_by(
+    context: Context,
+    conn: Any,
+    account: str,
+    amount: int,
+    is_total: bool,
+    method: int,
+    designation: tuple[tuple[str, int], ...],
+) -> Quote:
+    """The same on a connection of the caller's."""
+    version = await splitting_store.current_version(conn)
+    bill = (await bill_store.find(conn, [account])).get(account)
+    if bill is None:
+        raise Refusal("not_found", "Expected an account with an open bill")
+    await splitting_store.fetch_plans(conn, context.plans, [bill.plan])
+    # Last, with no wait before the split: other terms may come to the shelf meanwhile.
+    await splitting_store.fetch_terms(conn, context.terms, version)
+    plan = context.plans.get(bill.plan)
+    split = GroupSplit(context.plans, context.terms)
+    split.add_bill(bill)
+    surcharge = context.terms.surcharge(method)
+    position = split.add_payment(account, plan, amount, is_total, surcharge, designation)
+    split.run()
+    return Quote(split.allocation(position), plan.names, bill.period, version)

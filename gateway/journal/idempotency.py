@@ -18,6 +18,8 @@ ROUTES = (
     "settlement_batches",
     "approvals",
     "acquirer_reports",
+    "authorisations",
+    "acquirer_refunds",
 )
 """Where keys are used; the position is the number that is stored, so the order never changes."""
 

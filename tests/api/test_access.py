@@ -23,6 +23,9 @@ MATRIX = {
     "POST /v1/payments/{id}/refunds": "a----",
     "POST /v1/payments/{id}/resolve": "-o---",
     "POST /v1/quotes": "a----",
+    # No key: who calls back is known by the signature, and without one it is forbidden or unknown.
+    "POST /v1/acquirers/{name}/callbacks": "signed",
+    "GET /v1/acquirers/{name}/callbacks": "signed",
     "POST /v1/bills": "-o---",
     "GET /v1/bills/{subscriber_account}/qr": "ao-u-",
     "GET /v1/bills/{subscriber_account}": "ao-u-",
@@ -75,6 +78,9 @@ async def test_roles_by_routes(region: Gateway) -> None:
         stranger = await region.send(method, place(path), body)
         if allowed == "*":
             assert stranger.status == 200, entry
+            continue
+        if allowed == "signed":
+            assert (stranger.status, stranger.code) == (404, "not_found"), entry
             continue
         assert (stranger.status, stranger.code) == (401, "unauthenticated"), entry
         assert stranger.headers["WWW-Authenticate"].startswith("Bearer")

@@ -22,7 +22,7 @@ ROADS = BOTH_ROADS
 STATUSES = {
     400: "malformed idempotency_key_missing",
     401: "unauthenticated",
-    403: "forbidden",
+    403: "forbidden signature_invalid",
     404: "not_found",
     405: "method_not_allowed",
     408: "request_timeout",

@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from gateway.acquirers.requests import Authorisation
 from gateway.api import encode
 from gateway.config import Settings
 from gateway.domain.bill import Bill, Charge, OverpaymentCharge, SecondLevel
@@ -79,9 +80,9 @@ def bill(account: str, *charges: Charge, period: str = "2026-10", **more: Any) -
     return Bill(account, period, charges or usual, **more)
 
 
-def as_read(payment: Payment) -> dict[str, Any]:
+def as_read(payment: Payment | Authorisation) -> dict[str, Any]:
     """The payment as its caller reads it."""
-    read: dict[str, Any] = orjson.loads(encode.payment(payment))
+    read: dict[str, Any] = orjson.loads(encode.started(payment))
     return read
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.domain.bill import Charge
 from gateway.domain.ids import new_id
+from gateway.domain.payment import Payment
 from gateway.domain.refusals import Refusal
 from gateway.flows.find_bill import find as find_bill
 from gateway.flows.find_payments import find
@@ -23,6 +24,7 @@ async def dues(region: Region, account: str = "A") -> list[int]:
 
 async def state_of(region: Region, payment: UUID) -> tuple[str, int]:
     found = await find(region.worker.context, region.callers["op"], payment)
+    assert isinstance(found, Payment)
     return found.state, found.refunded
 
 

@@ -23,6 +23,10 @@ TASK_OWNERS: tuple[str, ...] = (
     "gateway/app.py",
     # Payments whose caller is looked up first: the door waits for them, and the server ends them.
     "gateway/api/hot.py",
+    # Questions to acquirers: the door waits for their answers, drain() for them.
+    "gateway/flows/authorise_payment.py",
+    # Callbacks of the sandbox: cancelled and awaited where it ends.
+    "gateway/sandbox/server.py",
     # The check of the database at the start: awaited where it is made, so that a signal cancels it.
     "gateway/supervisor/serving.py",
     # The next pages of a report: awaited by its reader, or cancelled and awaited where it leaves.
