@@ -12,6 +12,8 @@ PYTHONS := python3 python3.13 python3.12 python3.11
 # Rounds of kill -9 in `make soak`, and examples of each property in `make fuzz`.
 ROUNDS ?= 200
 EXAMPLES ?= 1000000
+# Of each parser under atheris in `make fuzz`.
+SECONDS_EACH ?= 60
 
 NEW_ENOUGH := import sys; raise SystemExit(sys.version_info < (3, 11))
 COMPLETE := import ensurepip, os, sysconfig, venv; \
@@ -93,7 +95,10 @@ soak: setup ## kill -9 under load, ROUNDS=200 times each
 	KOPECK_TEST_ROUNDS=$(ROUNDS) $(BIN)/pytest --timeout 0 tests/faults
 
 .PHONY: fuzz
-fuzz: setup ## every property with EXAMPLES=1000000 examples
+fuzz: setup ## parsers under atheris, SECONDS_EACH=60; every property, EXAMPLES=1000000 each
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
+	    --constraint constraints.txt atheris
+	$(BIN)/python -m tests.fuzz.run $(SECONDS_EACH)
 	KOPECK_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n 2 --timeout 0 -m hypothesis
 
 .PHONY: clean

@@ -24,7 +24,7 @@ STATIC_OR_CASH_REGISTER: Final = "static_or_cash_register"
 the sum when it is activated; nothing in the link tells them apart."""
 
 _PRODUCTION_HOST: Final = "qr.nspk.ru"
-_HOST: Final = re.compile(r"\s*https://[a-z0-9-]{1,32}\.nspk\.ru/", re.ASCII | re.IGNORECASE)
+_HOST: Final = re.compile(r"https://[a-z0-9-]{1,32}\.nspk\.ru/", re.ASCII | re.IGNORECASE)
 _LINK: Final = re.compile(
     r"https://([a-z0-9-]{1,32}\.nspk\.ru)/([0-9A-Za-z]{32})\?([0-9A-Za-z_=&.%~-]+)", re.ASCII
 )
@@ -59,7 +59,7 @@ class SbpLink(Struct, frozen=True):
 
 def is_link(payload: str) -> bool:
     """Whether a scanned text is meant to be an SBP link, right or wrong."""
-    return _HOST.match(payload) is not None
+    return _HOST.match(payload.lstrip()) is not None
 
 
 def parse(payload: str) -> SbpLink:

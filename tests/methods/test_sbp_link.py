@@ -47,6 +47,7 @@ def test_published_links(link: str, id_: str, kind: str, member: str, kopecks: i
     assert sbp_link.is_link(link)
     assert parse(link) == SbpLink(id_, kind, member, kopecks)
     assert parse(f" {link}\n") == parse(link)
+    assert sbp_link.is_link(f"\u00a0{link}"), "as whoever strips it sees it"
     head, _, rest = link.partition("qr.nspk.ru")
     assert sbp_link.is_link(f"{head.upper()}QR.NSPK.RU{rest}")
 
