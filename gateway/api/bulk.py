@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from aiohttp import HttpVersion10, web
 from aiohttp.abc import AbstractStreamWriter
 
-from gateway.api import decode, encode, problems, reading, replies
+from gateway.api import encode, problems, reading, replies
+from gateway.api.bulk_lines import BulkLines
 from gateway.api.call import Call, House
 from gateway.api.failures import told
 from gateway.api.payments import failed_as, outcome_of
@@ -68,23 +69,14 @@ async def _read(house: House, call: Call, window: Window) -> None:
     settings = house.context.settings
     pieces = reading.chunks(call.request, settings.body_timeout_s)
     bunch_max = min(reading.BUNCH_MAX, house.intake.bunch_max)
-    caller = call.caller.number
+    payments = BulkLines(call.caller.number)
     try:
         async for lines in reading.lines(pieces, settings.body_bytes_max, bunch_max):
-            await window.put(await _submitted(house, [_request(line, caller) for line in lines]))
+            await window.put(await _submitted(house, payments.read(lines)))
     except Refusal as broken:
         # The body broke off or stalled: what came whole is kept, and the last line says why.
         await window.put(await _submitted(house, [broken]))
     await window.put(None)
-
-
-def _request(line: bytes | None, caller: int) -> PaymentRequest | Exception:
-    try:
-        if line is None:
-            raise Refusal("body_too_large", "Expected a shorter line")
-        return decode.bulk_payment(line, caller)
-    except Exception as failure:
-        return failure
 
 
 async def _submitted(house: House, lines: Sequence[PaymentRequest | Exception]) -> Bunch:

@@ -30,6 +30,7 @@ REFERENCE_LENGTH_MAX: Final = 128
 # What a quote can be asked for; a wallet's or SBP's payments come with their own surcharges.
 QUOTED_METHODS: Final = frozenset({"card", "mir", "cash", "qr"})
 METHOD_NUMBERS: Final = {name: number for number, name in enumerate(METHODS)}
+CARD: Final = METHOD_NUMBERS["card"]
 
 _YEAR_MIN: Final = 2000
 _YEAR_MAX: Final = 2099
@@ -80,10 +81,11 @@ def checked_key(text: str) -> str:
 
 def fingerprint(body: msgspec.Struct, *path: str) -> bytes:
     """16 bytes that stand for a decoded body and the ids in its path, whatever its spelling."""
-    return _digest(b"\x00".join([_canonical.encode(body), *map(str.encode, path)]))
+    return digest(b"\x00".join([_canonical.encode(body), *map(str.encode, path)]))
 
 
-def _digest(canonical: bytes) -> bytes:
+def digest(canonical: bytes) -> bytes:
+    """The fingerprint of a body in its one spelling."""
     return blake2b(canonical, digest_size=FINGERPRINT_SIZE).digest()
 
 
@@ -98,16 +100,25 @@ def payment(content: bytes, key: str, caller: int) -> PaymentRequest | Authorisa
 
 def bulk_payment(line: bytes, caller: int) -> PaymentRequest:
     """A payment out of one line, which brings its own key."""
-    body = strict_json.typed(_bulk_body, line)
-    key = body.idempotency_key
-    # The same payment through either door has the same fingerprint, so the key is left out of it.
-    body.idempotency_key = None
-    canonical = canonical_form(body, line, left_out=0 if key is None else 2)
+    body, canonical, key = _bulk_line(line)
     if key is None:
         raise Refusal("idempotency_key_missing", "Expected idempotency_key in every line")
     if body.acquirer is not None or body.return_url is not None:
         raise Refusal("malformed", "Expected payments that were taken, was one for an acquirer")
     return _payment_request(body, canonical, checked_key(key), caller)
+
+
+def bulk_canonical(line: bytes) -> bytes:
+    """The one spelling of a line's payment, of which its fingerprint is made."""
+    return _bulk_line(line)[1]
+
+
+def _bulk_line(line: bytes) -> tuple[bodies.BulkPaymentBody, bytes, str | None]:
+    body = strict_json.typed(_bulk_body, line)
+    key = body.idempotency_key
+    # The same payment through either door has the same fingerprint, so the key is left out of it.
+    body.idempotency_key = None
+    return body, canonical_form(body, line, left_out=0 if key is None else 2), key
 
 
 def canonical_form(body: bodies.PaymentBody, content: bytes, left_out: int = 0) -> bytes:
@@ -134,7 +145,7 @@ def _payment_request(
         check_year(body.paid_at, "paid_at")
     method = normalise(body.method)
     account = subscriber_account(body.subscriber_account, method.subscriber_account)
-    claim = Claim(caller, key, "payments", _digest(canonical))
+    claim = Claim(caller, key, "payments", digest(canonical))
     return PaymentRequest(
         claim=claim,
         id=ids.new_id(),
@@ -145,8 +156,7 @@ def _payment_request(
         facts=_encode(method.facts),
         designation=designation(body.designation) if body.designation else (),
         reference=reference,
-        # The journal keeps moments, not offsets, and a replay must show what the first answer did.
-        paid_at=None if body.paid_at is None else body.paid_at.astimezone(UTC),
+        paid_at=None if body.paid_at is None else _kept(body.paid_at),
     )
 
 
@@ -177,7 +187,7 @@ def _authorisation_request(
     told = instruments.read(body.method)
     account = subscriber_account(body.subscriber_account, None)
     request = PaymentRequest(
-        claim=Claim(caller, key, "authorisations", _digest(canonical)),
+        claim=Claim(caller, key, "authorisations", digest(canonical)),
         id=ids.new_id(),
         subscriber_account=account,
         amount=amount,
@@ -188,6 +198,21 @@ def _authorisation_request(
         reference=body.reference,
     )
     return AuthorisationRequest(request, body.acquirer, told.instrument, body.return_url)
+
+
+def _kept(moment: datetime) -> datetime:
+    # The journal keeps moments, not offsets, and a replay must show what the first answer did.
+    return moment.astimezone(UTC)
+
+
+def paid_at(text: bytes) -> tuple[datetime, bytes]:
+    """A moment out of a JSON string, as it is kept, and its one spelling; Refusal malformed."""
+    try:
+        found = _moment.decode(b'"%b"' % text)
+    except ValueError:
+        raise Refusal("malformed", "Expected paid_at as RFC 3339 with an offset") from None
+    check_year(found, "paid_at")
+    return _kept(found), _encode(found)[1:-1]
 
 
 def subscriber_account(asked: str | None, named: str | None) -> str:

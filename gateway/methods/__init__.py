@@ -8,10 +8,11 @@ from typing import Final
 
 from gateway.domain.refusals import Refusal
 from gateway.methods import card, cash, qr
+from gateway.methods.card import USUAL as USUAL_CARD
 from gateway.methods.facts import ISSUED_IDENTIFIERS, MethodFacts, refuse_card_numbers
 from gateway.methods.pan import contains_pan
 
-__all__ = ["MethodFacts", "contains_pan", "normalise"]
+__all__ = ["USUAL_CARD", "MethodFacts", "contains_pan", "normalise"]
 
 _NORMALISERS: Final[dict[str, Callable[[Mapping[str, object]], MethodFacts]]] = {
     "card": card.normalise,

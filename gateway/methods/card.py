@@ -31,7 +31,7 @@ _MIR_FIELDS: Final = {
 
 # What nearly every bank tells, one field a line: no such text is anything but good, holds a full
 # card number or would be stored otherwise than it came.
-_USUAL: Final = {
+USUAL: Final = {
     "type": "card",
     "network": "[a-z]{1,32}",
     "masked_pan": r"[0-9]{6}\*{4,9}[0-9]{4}",
@@ -100,9 +100,9 @@ def as_usual(method: Mapping[str, object]) -> MethodFacts | None:
 @lru_cache(256)
 def _usual_with(fields: tuple[str, ...]) -> re.Pattern[str] | None:
     """The shape of the values of these fields, a line each; None where they are not the usual."""
-    if not {"type", "network", "masked_pan"} <= set(fields) <= set(_USUAL):
+    if not {"type", "network", "masked_pan"} <= set(fields) <= set(USUAL):
         return None
-    return re.compile("\n".join(_USUAL[name] for name in fields), re.ASCII)
+    return re.compile("\n".join(USUAL[name] for name in fields), re.ASCII)
 
 
 def _masked_pan(told: str) -> str:
