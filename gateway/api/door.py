@@ -84,10 +84,15 @@ class Door:
         if not self._answering:
             self._idle.set()
 
+    @property
+    def full(self) -> bool:
+        """Whether another gated request would be refused."""
+        return self.in_flight >= self._in_flight_max
+
     def enter(self) -> None:
         """One more gated request is in flight, until `leave`; refuses `overloaded`."""
-        if self.in_flight >= self._in_flight_max:
-            raise Unavailable("overloaded", "Too many payments are waiting; nothing was done")
+        if self.full:
+            raise overloaded()
         self.in_flight += 1
 
     def leave(self) -> None:
@@ -132,6 +137,9 @@ class Door:
         return reply
 
     async def _serve(self, route: Route, request: Request, names: tuple[str, ...]) -> Answer:
+        if route.gated and self.full:
+            # Before any work, also that of finding out who asks.
+            raise overloaded()
         caller = None
         if route.roles is not EVERYBODY:
             given = request.headers.getall("Authorization", [])
@@ -233,6 +241,11 @@ def echo(reply: Reply, given: str | None) -> None:
     """Gives a request's own id back with its answer."""
     if given is not None and _REQUEST_ID.fullmatch(given):
         reply.extra += replies.header("X-Request-Id", given)
+
+
+def overloaded() -> Unavailable:
+    """Why a gated request is refused where there is no room."""
+    return Unavailable("overloaded", "Too many payments are waiting; nothing was done")
 
 
 def _rate_limited() -> Unavailable:

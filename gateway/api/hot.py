@@ -69,7 +69,17 @@ class HotRoad:
         self._house = house
         self._door = rules
         self._route = route
+        self._overloaded = door.overloaded()
         self._asking: set[asyncio.Task[Receipt | Answer]] = set()
+
+    def refusal(self, request_id: str | None) -> bytes | None:
+        """The whole answer to a payment for which there is no room; None where there is."""
+        if not self._door.full or self.stopping.is_set():
+            return None
+        reply = door.problem(self._overloaded, marked=True)
+        door.echo(reply, request_id)
+        self._house.telemetry.answered(self._route.name, reply.status)
+        return reply.whole()
 
     def ask(self, authorization: str, key: str, request_id: str | None, content: bytes) -> _Asked:
         """Lets a payment in and queues it; its future has the receipt, or why there is none."""
@@ -218,10 +228,12 @@ class HotConnection(asyncio.Protocol):
             if end > size or not plainly:
                 need = end - at
                 break
+            at = end
+            if not pending and self._refused(request_id):
+                continue
             asked = road.ask(shape.authorization, key, request_id, content[body_at:end])
             pending.append(asked)
             asked.future.add_done_callback(self._answer)
-            at = end
         self._shape = shape
         self._kept = content[at:]
         self._need = need
@@ -234,6 +246,19 @@ class HotConnection(asyncio.Protocol):
             self._wait_for_whole(True, anew=at > 0)
         else:
             self._leave()
+
+    def _refused(self, request_id: str | None) -> bool:
+        """Whether there is no room for a payment, which is answered then and there: what a flood is
+        refused by is taken from those who are served.
+        """
+        road, transport = self._road, self._transport
+        refusal = road.refusal(request_id)
+        if refusal is None:
+            return False
+        if transport is not None and not transport.is_closing():
+            transport.write(refusal)
+            self._active_at = road.loop.time()
+        return True
 
     def _answer(self, outcome: object = None) -> None:
         """Writes, in one go, every answer whose turn has come."""
