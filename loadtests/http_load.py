@@ -30,8 +30,8 @@ class Plan(msgspec.Struct, frozen=True):
     """What to do with the requests.
 
     `status` and `times` × `token` are expected of every answer; one of status `refusal` with
-    `refusal_token` in it is counted apart. Requests are sent `rounds` times, but after `seconds` no
-    more is.
+    `refusal_token` in it is counted apart, and its connection rests for `rest_s` to twice that
+    (open loop). Requests are sent `rounds` times, but after `seconds` no more is.
     """
 
     port: int
@@ -43,6 +43,7 @@ class Plan(msgspec.Struct, frozen=True):
     rounds: int = 1
     refusal: int = 0
     refusal_token: str = ""
+    rest_s: float = 0.0
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -112,7 +113,7 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
 
 def _load(plan: Plan, requests: Sequence[bytes], arrivals: Sequence[float]) -> Outcome:
     expected = Expected(plan.status, plan.token, plan.times, (plan.refusal, plan.refusal_token))
-    sent = Load(plan.port, plan.connections, expected, requests, plan.rounds, arrivals)
+    sent = Load(plan.port, plan.connections, expected, requests, plan.rounds, arrivals, plan.rest_s)
     seconds, cpu_seconds = sent.run(plan.seconds)
     ordered = _milliseconds(sent.latencies)
     return Outcome(

@@ -84,10 +84,15 @@ class Staged:
         sending = plan(self._gateway.port, seconds + SLACK_S, connections)
         return http_load.load(sending, self.requests(len(due)), due)
 
-    def overloaded(self, per_second: float, seconds: float, connections: int) -> http_load.Outcome:
-        """The same where refusals are expected; nobody waits longer than until the end."""
+    def overloaded(
+        self, per_second: float, seconds: float, connections: int, rest_s: float = 0.0
+    ) -> http_load.Outcome:
+        """The same where refusals are expected; nobody waits longer than until the end.
+
+        Whoever is refused comes again after `rest_s` to twice that; 0: somebody else comes at once.
+        """
         due = arrivals(per_second, seconds)
-        sending = plan(self._gateway.port, seconds, connections, refusal=OVERLOADED)
+        sending = plan(self._gateway.port, seconds, connections, refusal=OVERLOADED, rest_s=rest_s)
         # Most of what is due never finds a free connection, and is not made.
         count = min(len(due), int(seconds * REFUSED_PER_SECOND_MAX))
         return http_load.load(sending, self.requests(count), due)
@@ -99,6 +104,7 @@ def plan(
     connections: int,
     rounds: int = 1,
     refusal: tuple[int, str] = (0, ""),
+    rest_s: float = 0.0,
 ) -> http_load.Plan:
     """One payment a request, each to be answered by a payment."""
     return http_load.Plan(
@@ -110,4 +116,5 @@ def plan(
         rounds=rounds,
         refusal=refusal[0],
         refusal_token=refusal[1],
+        rest_s=rest_s,
     )

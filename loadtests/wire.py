@@ -5,7 +5,9 @@ a request, a fifth is spent here and the rest in calls of the system. It speaks 
 address alone, and is bounded in requests, failures and time.
 """
 
+import heapq
 import math
+import random
 import select
 import socket
 import time
@@ -69,6 +71,8 @@ class Load:
     and a latency begins when the request is sent. Open loop: request n is due `arrivals[n]`
     seconds after the start, whoever is late; it leaves on a free connection, and its latency
     begins when it was due. What was due and never could be sent has waited until the end.
+    Whoever is refused in an open loop lets `rest_s` to twice as many seconds pass before the
+    connection is free.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Load:
         requests: Sequence[bytes],
         rounds: int = 1,
         arrivals: Sequence[float] = (),
+        rest_s: float = 0.0,
     ) -> None:
         self._port = port
         self._expected = expected
@@ -90,6 +95,10 @@ class Load:
         self._poll = select.epoll()
         self._by_fd: dict[int, Connection] = {}
         self._free: deque[Connection] = deque()
+        self._rest_s = rest_s
+        # Refused connections and when each is free again, soonest first.
+        self._resting: list[tuple[float, int, Connection]] = []
+        self._dice = random.Random(1)
         self._waiting = 0
         self._deadline = math.inf
         self._ended = False
@@ -150,6 +159,8 @@ class Load:
 
     def _ready(self, now: float) -> list[tuple[int, int]]:
         wait = min(self._next_due, self._deadline + (ANSWER_S if self._waiting else 0.0)) - now
+        if self._resting:
+            wait = min(wait, self._resting[0][0] - now)
         if wait <= 0:
             return self._poll.poll(0)
         if wait < _FINE_S:
@@ -167,7 +178,9 @@ class Load:
         if now >= self._deadline:
             self._next_due = math.inf
             return
-        free = self._free
+        free, resting = self._free, self._resting
+        while resting and resting[0][0] <= now:
+            free.append(heapq.heappop(resting)[2])
         while due and free:
             due_at = due.popleft()
             self.lags.append(now - due_at)
@@ -261,6 +274,9 @@ class Load:
         due = self._due
         if not self._open_loop:
             self._begin(connection, now, 0.0)
+        elif judged == 0 and self._rest_s:
+            rest = self._rest_s * (1 + self._dice.random())
+            heapq.heappush(self._resting, (now + rest, id(connection), connection))
         elif due and now < self._deadline:
             self._begin(connection, now, due.popleft())
         else:

@@ -221,16 +221,19 @@ async def test_no_more_are_taken_than_may_wait(database_url: str) -> None:
 
 
 async def test_whoever_is_refused_for_want_of_room_is_not_looked_up(database_url: str) -> None:
-    async with served(database_url, queue_max=1, group_size_max=1) as gateway:
-        async with peer_of(gateway) as payer, peer_of(gateway) as other:
-            async with held_commits(gateway):
-                payer.send(post(gateway, "first"))
-                await until(lambda: gateway.door.in_flight == 1)
-                gateway.secrets["acquirer"] = "nobody-has-this-secret"
-                # One after another in one go, and each is answered while the first still waits.
-                other.send(post(gateway, "k1"), post(gateway, "k2"))
-                answers = [await other.answer() for _ in range(2)]
-            assert (await payer.answer()).status == 201
+    async with (
+        served(database_url, queue_max=1, group_size_max=1) as gateway,
+        peer_of(gateway) as payer,
+        peer_of(gateway) as other,
+    ):
+        async with held_commits(gateway):
+            payer.send(post(gateway, "first"))
+            await until(lambda: gateway.door.in_flight == 1)
+            gateway.secrets["acquirer"] = "nobody-has-this-secret"
+            # Sent in one go, and each is answered while the first payment still waits.
+            other.send(post(gateway, "k1"), post(gateway, "k2"))
+            answers = [await other.answer() for _ in range(2)]
+        assert (await payer.answer()).status == 201
     assert {(answer.status, answer.code) for answer in answers} == {(503, "overloaded")}
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers)
 

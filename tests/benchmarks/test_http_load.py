@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -228,6 +229,25 @@ def test_refusals_are_counted_apart_where_they_are_allowed() -> None:
     assert (outcome.answers, outcome.refusals, outcome.failures) == (49, 50, 1)
     assert "unavailable" in outcome.first_failure
     assert 0 < outcome.refusal_ms["p50"] <= outcome.refusal_ms["max"]
+
+
+def test_whoever_is_refused_stays_away_for_a_while() -> None:
+    refused = answer(b'{"code":"overloaded"}', "503 Service Unavailable")
+    moments = []
+
+    def say(number: int) -> bytes:
+        moments.append(time.perf_counter())
+        return refused
+
+    with tiny_server(say) as server:
+        heeding = plan(
+            server.port, connections=2, refusal=503, refusal_token="overloaded", rest_s=0.2
+        )
+        outcome = http_load.load(heeding, [REQUEST] * 5, [0.001 * at for at in range(5)])
+    assert (outcome.refusals, outcome.unsent) == (5, 0)
+    # Two at once, two after a rest, and the last after another one.
+    assert moments[4] - moments[0] >= 0.4
+    assert moments[2] - moments[1] >= 0.15
 
 
 def test_a_connection_that_is_closed_politely_is_opened_again() -> None:

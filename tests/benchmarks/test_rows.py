@@ -85,7 +85,7 @@ def test_an_overload_that_refuses_has_a_row_of_its_refusals(
     waiting = list(overload.rows(Crowd("waiting", "few", 20), staged, 1))
     assert [row.name for row in waiting] == ["waiting"]
     assert waiting[0].note == "none refused"
-    refusing = list(overload.rows(Crowd("refusing", "many", 1_500), staged, 1))
+    refusing = list(overload.rows(Crowd("refusing", "many", 1_500, rest_s=0.2), staged, 1))
     assert [row.name for row in refusing] == ["refusing", "refusing_p99"]
     assert refusing[1].measured.median > 0
 
