@@ -150,6 +150,11 @@ class Settings:
     # Templates of linear barcodes before those of the product, a TOML file each.
     barcode_templates: Path | None = _setting(Path, None)
 
+    # No batch pays more than this, whoever approves it. One that pays so many times what the
+    # greatest of the last ones paid, and above so much, is approved by a named override alone.
+    batch_payout_max_roubles: int = _setting(_whole(1, 9_999_999_999), 9_999_999_999)
+    payout_jump_times: int = _setting(_whole(2, 1_000), 10)
+    payout_jump_from_roubles: int = _setting(_whole(0, 9_999_999_999), 10_000_000)
     # The version of pain.001 that the bank takes; who signs and receives electronic messages
     # (УИС), without which the payer's BIC tells the author.
     pain_version: str = _setting(_one_of("pain.001.001.09", "pain.001.001.06"), "pain.001.001.09")

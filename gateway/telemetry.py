@@ -25,6 +25,7 @@ from prometheus_client import (
 
 from gateway.domain.party import RECIPIENT_KINDS
 from gateway.domain.payment import METHODS
+from gateway.domain.states import PAYOUT_STATES
 
 MULTIPROCESS_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,7 +37,7 @@ OUTCOMES: Final = (
     "started",
 )
 UNKNOWN_METHOD: Final = "unknown"
-PAYOUT_STATES: Final = ("approved",)
+
 # How old another worker's counts may be where one answers for all.
 FLUSH_S: Final = 1.0
 

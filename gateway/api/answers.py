@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.domain.bill import SecondLevel
+from gateway.payouts.matching import DISCREPANCIES
 
 Kopecks = Annotated[int, Meta(description="Whole kopecks")]
 
@@ -203,23 +204,93 @@ class RecipientsShown(Struct):
 
 
 class PositionShown(Struct):
-    """What one recipient is owed by one settlement batch: net = gross - commission - refunds."""
+    """What one recipient is owed by one settlement batch: net = gross - commission - refunds.
+
+    carried_in + returned + net = payable + carried_out: a balance below zero is carried over, and
+    what came back from the bank is owed again.
+    """
 
     recipient: str
     gross: Kopecks
     commission: Kopecks
     refunds: Kopecks
     net: Kopecks
+    carried_in: Kopecks
+    returned: Kopecks
+    payable: Kopecks
+    carried_out: Kopecks
+
+
+class PayoutShown(Struct):
+    """One payment order of a batch, and whether the bank has paid it."""
+
+    id: Annotated[str, Meta(pattern="^po_[0-9a-f]{32}$")]
+    recipient: str
+    amount: Kopecks
+    state: Annotated[str, Meta(description="approved, sent, executed, returned or cancelled")]
+    order_number: int
+    order_date: date
+
+
+class BatchEventShown(Struct):
+    """One step of a batch since it was closed: what happened, by whom, and why."""
+
+    event: str
+    state: str
+    at: datetime
+    by: str
+    reason: str | None
 
 
 class SettlementBatchShown(Struct):
-    """A settlement batch with a position for every recipient in it."""
+    """A settlement batch with a position for every recipient in it, and payouts once approved."""
 
     id: Annotated[str, Meta(pattern="^sb_[0-9a-f]{32}$")]
-    state: str
+    state: Annotated[
+        str,
+        Meta(
+            description="closed, approved, sent, partially_executed, executed, returned or"
+            " cancelled; cut while it is counted"
+        ),
+    ]
     business_date: date
     payments: int | None
     positions: list[PositionShown]
+    payouts: list[PayoutShown]
+    events: list[BatchEventShown]
+
+
+class MovedPayoutShown(Struct):
+    """A payout that a line of a statement is about."""
+
+    payout: Annotated[str, Meta(pattern="^po_[0-9a-f]{32}$")]
+    settlement_batch: str
+    recipient: str
+    amount: Kopecks
+    order_number: int
+    booked_on: date
+    line: int
+
+
+class StatementDiscrepancyShown(Struct):
+    """A line that agrees with no payout: which, its sum, and the payout that comes nearest."""
+
+    kind: Annotated[str, Meta(description=", ".join(DISCREPANCIES))]
+    line: int
+    amount: Kopecks
+    payout: str | UnsetType = UNSET
+
+
+class BankStatementShown(Struct):
+    """What a bank's statement said of our payouts; `known` lines were told of before."""
+
+    id: Annotated[str, Meta(pattern="^bst_[0-9a-f]{32}$")]
+    format: str
+    lines: int
+    executed: list[MovedPayoutShown]
+    returned: list[MovedPayoutShown]
+    known: int
+    discrepancies: list[StatementDiscrepancyShown]
 
 
 class DiscrepancyShown(Struct):

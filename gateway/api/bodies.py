@@ -55,6 +55,7 @@ Designation = Annotated[
     dict[str, Kopecks],
     Meta(description="What the payer named for single services", examples=[{"heating": 100000}]),
 ]
+Reason = Annotated[str, Meta(min_length=1, max_length=500, description="Why, for whoever asks")]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset")]
 
 
@@ -139,6 +140,18 @@ class SettlementBatchBody(Struct, forbid_unknown_fields=True, omit_defaults=True
 
 class NoBody(Struct, forbid_unknown_fields=True):
     """An empty object, or nothing at all."""
+
+
+class ApprovalBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """`override` is why a batch is right that the machine finds unlikely; kept with the name."""
+
+    override: Reason | None = None
+
+
+class CancellationBody(Struct, forbid_unknown_fields=True):
+    """Why a batch is not to be paid."""
+
+    reason: Reason
 
 
 class FeeBody(Struct, forbid_unknown_fields=True, omit_defaults=True):

@@ -44,6 +44,7 @@ _TAGS: Final = {
     "/v1/recipients": "Terms",
     "/v1/surcharges": "Terms",
     "/v1/settlement-batches": "Settlement",
+    "/v1/bank-statements": "Settlement",
     "/v1/acquirer-reports": "Acquirer reports",
     "/v1/report-policies": "Acquirer reports",
     "/v1/acquirers": "Payments",

@@ -1,4 +1,4 @@
-"""Views of settlement batches: close, approve, show, the payout file, recipients' reports."""
+"""Views of settlement batches: close, approve, send, cancel, show, payout files and reports."""
 
 from contextlib import aclosing
 from typing import Final
@@ -12,7 +12,8 @@ from gateway.api.payments import kept
 from gateway.api.replies import Reply
 from gateway.domain import ids
 from gateway.domain.refusals import Refusal
-from gateway.flows import close_batch, payout_files, reports
+from gateway.flows import batch_life, close_batch, payout_files, reports
+from gateway.methods.pan import contains_pan
 
 # The 1C exchange is text of windows-1251 by its own header.
 PAYOUT_FILE_TYPES: Final = {
@@ -25,6 +26,8 @@ REPORT_TYPES: Final = {"csv": "text/csv; charset=utf-8", "json": replies.JSON}
 
 _batch_body = msgspec.json.Decoder(bodies.SettlementBatchBody)
 _no_body = msgspec.json.Decoder(bodies.NoBody)
+_approval_body = msgspec.json.Decoder(bodies.ApprovalBody)
+_cancellation_body = msgspec.json.Decoder(bodies.CancellationBody)
 
 
 async def close(house: House, call: Call) -> Reply:
@@ -37,10 +40,41 @@ async def close(house: House, call: Call) -> Reply:
 
 async def approve(house: House, call: Call) -> Reply:
     """POST /v1/settlement-batches/{id}/approve, by another person than who closed it."""
-    body = strict_json.decode(_no_body, call.content or b"{}")
+    body = strict_json.decode(_approval_body, call.content or b"{}")
     claim = call.claim("approvals", body, call.names[0])
     batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
-    return kept(replies.OK, await close_batch.approve(house.context, claim, call.caller, batch))
+    reason = _reason(body.override)
+    answer = await close_batch.approve(house.context, claim, call.caller, batch, reason)
+    return kept(replies.OK, answer)
+
+
+async def send(house: House, call: Call) -> Reply:
+    """POST /v1/settlement-batches/{id}/send: only one claim of a batch succeeds."""
+    body = strict_json.decode(_no_body, call.content or b"{}")
+    claim = call.claim("payout_claims", body, call.names[0])
+    batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
+    return kept(replies.OK, await batch_life.send(house.context, claim, call.caller, batch))
+
+
+async def cancel(house: House, call: Call) -> Reply:
+    """POST /v1/settlement-batches/{id}/cancel: what it owed is owed again."""
+    body = strict_json.decode(_cancellation_body, call.content)
+    claim = call.claim("cancellations", body, call.names[0])
+    batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
+    reason = _reason(body.reason) or ""
+    answer = await batch_life.cancel(house.context, claim, call.caller, batch, reason)
+    return kept(replies.OK, answer)
+
+
+def _reason(text: str | None) -> str | None:
+    """A reason that is one; Refusals malformed, pan_not_allowed."""
+    if text is None:
+        return None
+    if "\x00" in text or not text.strip():
+        raise Refusal("malformed", "Expected a reason in words")
+    if contains_pan(text):
+        raise Refusal("pan_not_allowed", "Expected a reason without a card number")
+    return text
 
 
 async def show(house: House, call: Call) -> Reply:

@@ -8,6 +8,7 @@ from gateway.api import (
     acquirer_reports,
     acquirers,
     answers,
+    bank_statements,
     bills,
     bodies,
     bulk,
@@ -20,6 +21,7 @@ from gateway.api import (
 )
 from gateway.api.routes import EVERYBODY, JSON_BODY, NO_BODY, STREAM, Route
 from gateway.flows.scan import Scan
+from gateway.payouts.statements.reading import FORMATS
 
 ACQUIRER: Final = frozenset({"acquirer"})
 OPERATOR: Final = frozenset({"operator"})
@@ -47,6 +49,7 @@ def routes() -> list[Route]:
         *_terms(),
         *_reports(),
         *_settlement(),
+        *_payouts(),
         *_probes(),
     ]
 
@@ -373,11 +376,43 @@ def _settlement() -> list[Route]:
             body=JSON_BODY,
             keyed=True,
             summary="Approve a closed batch; not for whoever closed it",
+            asks=bodies.ApprovalBody,
+            may_be_empty=True,
+            answers={200: answers.SettlementBatchShown},
+            codes=("not_found", "state_conflict", "pan_not_allowed"),
+        ),
+        Route(
+            method="POST",
+            path="/v1/settlement-batches/{id}/send",
+            name="payout_claims",
+            view=settlement.send,
+            roles=OPERATOR,
+            body=JSON_BODY,
+            keyed=True,
+            summary="Claim an approved batch for sending it to the bank; one claim succeeds",
             asks=bodies.NoBody,
             may_be_empty=True,
             answers={200: answers.SettlementBatchShown},
             codes=("not_found", "state_conflict"),
         ),
+        Route(
+            method="POST",
+            path="/v1/settlement-batches/{id}/cancel",
+            name="cancellations",
+            view=settlement.cancel,
+            roles=APPROVER,
+            body=JSON_BODY,
+            keyed=True,
+            summary="Cancel a batch that was not sent; what it owed is owed again",
+            asks=bodies.CancellationBody,
+            answers={200: answers.SettlementBatchShown},
+            codes=("not_found", "state_conflict", "pan_not_allowed"),
+        ),
+    ]
+
+
+def _payouts() -> list[Route]:
+    return [
         Route(
             method="GET",
             path="/v1/settlement-batches/{id}/payout-file",
@@ -401,6 +436,20 @@ def _settlement() -> list[Route]:
             answer_types=tuple(settlement.REPORT_TYPES.values()),
             formats=tuple(settlement.REPORT_TYPES),
             codes=("not_found", "state_conflict"),
+        ),
+        Route(
+            method="POST",
+            path="/v1/bank-statements",
+            name="bank_statements",
+            view=bank_statements.take,
+            roles=OPERATOR,
+            body=STREAM,
+            keyed=True,
+            summary="Take a bank's statement: which payouts were executed, which came back",
+            answers={200: answers.BankStatementShown},
+            formats=FORMATS,
+            codes=("control_total_mismatch",),
+            takes=bank_statements.FILE_TYPES,
         ),
     ]
 

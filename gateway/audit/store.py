@@ -22,7 +22,14 @@ TOTALS = """
                    ::bigint FROM trial_balance) AS suspense,
            (SELECT coalesce(sum(balance_kopecks), 0)::bigint FROM trial_balance) AS imbalance,
            (SELECT count(*) FROM settlement_batches) AS settlement_batches,
-           (SELECT count(*) FROM payouts) AS payouts
+           (SELECT count(*) FROM payouts) AS payouts,
+           (SELECT coalesce(sum(amount), 0)::bigint FROM payouts) AS paid_out,
+           (SELECT coalesce(sum(amount) FILTER (WHERE state IN ('approved', 'sent')), 0)::bigint
+            FROM payouts) AS in_flight,
+           (SELECT coalesce(sum(amount) FILTER (WHERE state = 'executed'), 0)::bigint
+            FROM payouts) AS executed,
+           (SELECT coalesce(sum(amount) FILTER (WHERE state IN ('returned', 'cancelled')), 0)
+                   ::bigint FROM payouts) AS returned
 """
 
 # Each finds rows that break one rule: (row, detail). An empty result is the proof.
@@ -167,7 +174,7 @@ CHECKS: dict[str, str] = {
            OR coalesce(due.commission, 0) <> coalesce(p.commission, -1)
            OR coalesce(due.refunds, 0) <> coalesce(p.refunds, -1)
            OR p.net <> p.gross - p.commission - p.refunds
-           OR p.payable + p.carried_out <> p.carried_in + p.net
+           OR p.payable + p.carried_out <> p.carried_in + p.returned + p.net
            OR p.payable < 0 OR p.carried_out > 0 OR (p.payable > 0 AND p.carried_out < 0)
     """,
     "carry_broken": """
@@ -184,7 +191,7 @@ CHECKS: dict[str, str] = {
                'differs from the position, or its batch is not approved'
         FROM (SELECT p.settlement_batch, p.recipient, p.payable FROM positions AS p
               JOIN settlement_batches AS b ON b.number = p.settlement_batch
-              WHERE b.state = 'approved' AND p.payable > 0) AS owed
+              WHERE b.approved_at IS NOT NULL AND p.payable > 0) AS owed
         FULL JOIN (SELECT settlement_batch, recipient, sum(amount) AS amount FROM payouts
                    GROUP BY settlement_batch, recipient) AS paid
             USING (settlement_batch, recipient)
@@ -196,6 +203,82 @@ CHECKS: dict[str, str] = {
                'paid ' || count(*) || ' times'
         FROM payouts AS p JOIN recipients AS r ON r.number = p.recipient
         GROUP BY r.id, p.settlement_batch HAVING count(*) > 1
+    """,
+    "payout_state_wrong": """
+        SELECT 'po_' || replace(p.id::text, '-', ''),
+               'its state is not what happened to it'
+        FROM payouts AS p
+        LEFT JOIN (SELECT payout, array_agg(event) AS events FROM payout_events GROUP BY payout)
+            AS e ON e.payout = p.id
+        WHERE p.state <> CASE WHEN 'return' = ANY (e.events) THEN 'returned'
+                              WHEN 'execute' = ANY (e.events) THEN 'executed'
+                              WHEN 'cancel' = ANY (e.events) THEN 'cancelled'
+                              WHEN 'send' = ANY (e.events) THEN 'sent' ELSE 'approved' END
+           OR ('cancel' = ANY (e.events) AND cardinality(e.events) > 1)
+    """,
+    "batch_state_wrong": """
+        SELECT 'settlement batch ' || b.number, 'its state is not that of its payouts'
+        FROM settlement_batches AS b
+        JOIN (SELECT settlement_batch, array_agg(DISTINCT state) AS states FROM payouts
+              GROUP BY settlement_batch) AS p ON p.settlement_batch = b.number
+        WHERE b.state <> CASE WHEN cardinality(p.states) = 1 THEN p.states[1]
+                              ELSE 'partially_executed' END
+    """,
+    "batch_event_missing": """
+        SELECT 'settlement batch ' || b.number, 'its last event does not lead to its state'
+        FROM settlement_batches AS b
+        LEFT JOIN LATERAL (SELECT state FROM settlement_events AS e
+                           WHERE e.settlement_batch = b.number
+                           ORDER BY e.number DESC LIMIT 1) AS e ON true
+        WHERE coalesce(e.state, 'closed') <> b.state AND b.state NOT IN ('cut', 'approved')
+    """,
+    "returned_wrong": """
+        SELECT 'money back of ' || r.id || ' from settlement batch '
+                   || coalesce(m.from_batch, p.settlement_batch),
+               'is not owed again, or not what its payout was'
+        FROM returned_money AS m
+        FULL JOIN (SELECT * FROM payouts WHERE state IN ('returned', 'cancelled')) AS p
+            ON p.id = m.payout
+        LEFT JOIN settlement_batches AS b ON b.number = m.from_batch
+        LEFT JOIN positions AS q ON q.settlement_batch = m.from_batch AND q.recipient = m.recipient
+        JOIN recipients AS r ON r.number = coalesce(m.recipient, p.recipient)
+        WHERE m.from_batch IS NULL
+           OR (m.payout IS NULL AND (b.state <> 'cancelled' OR b.approved_at IS NOT NULL
+                                     OR m.amount IS DISTINCT FROM q.payable))
+           OR (m.payout IS NOT NULL AND (p.id IS NULL OR p.amount <> m.amount
+                                         OR p.recipient <> m.recipient
+                                         OR p.settlement_batch <> m.from_batch))
+    """,
+    "cancelled_unpaid": """
+        SELECT 'position of ' || r.id || ' in settlement batch ' || q.settlement_batch,
+               'was cancelled and is not owed again'
+        FROM positions AS q
+        JOIN settlement_batches AS b ON b.number = q.settlement_batch AND b.state = 'cancelled'
+        JOIN recipients AS r ON r.number = q.recipient
+        LEFT JOIN returned_money AS m
+            ON m.from_batch = q.settlement_batch AND m.recipient = q.recipient
+        WHERE q.payable > 0 AND m.amount IS DISTINCT FROM q.payable
+    """,
+    "returned_not_counted": """
+        SELECT 'position of ' || r.id || ' in settlement batch ' || settlement_batch,
+               'does not have what came back'
+        FROM (SELECT settlement_batch, recipient, sum(amount) AS amount FROM returned_money
+              WHERE settlement_batch IN
+                    (SELECT number FROM settlement_batches WHERE state <> 'cut')
+              GROUP BY settlement_batch, recipient) AS m
+        FULL JOIN (SELECT settlement_batch, recipient, returned FROM positions
+                   WHERE returned <> 0) AS p USING (settlement_batch, recipient)
+        JOIN recipients AS r ON r.number = recipient
+        WHERE m.amount IS DISTINCT FROM p.returned
+    """,
+    "statement_line_wrong": """
+        SELECT 'bst_' || replace(s.id::text, '-', ''), 'a line speaks of two things, or of none'
+        FROM bank_statements AS s
+        JOIN (SELECT statement, line FROM payout_events WHERE statement IS NOT NULL
+              UNION ALL SELECT statement, line FROM statement_discrepancies) AS l
+            ON l.statement = s.id
+        GROUP BY s.id, s.line_count
+        HAVING count(*) <> count(DISTINCT l.line) OR max(l.line) > s.line_count
     """,
     "approval_by_closer": """
         SELECT 'settlement batch ' || b.number, 'approved by whoever closed it'
@@ -315,12 +398,24 @@ _SUSPENSE = """
          - (SELECT coalesce(sum(amount), 0) FROM refunds WHERE shares IS NULL) AS suspense
 """
 _PAYABLE = """
-    SELECT r.kind, sum(p.payable)::bigint FROM positions AS p
-    JOIN settlement_batches AS b ON b.number = p.settlement_batch
-    JOIN recipients AS r ON r.number = p.recipient
-    WHERE b.state = 'closed' GROUP BY r.kind
+    SELECT r.kind, sum(o.amount)::bigint
+    FROM (SELECT p.recipient, p.payable AS amount FROM positions AS p
+          JOIN settlement_batches AS b ON b.number = p.settlement_batch
+          WHERE b.state = 'closed'
+          UNION ALL
+          SELECT m.recipient, m.amount FROM returned_money AS m
+          LEFT JOIN settlement_batches AS b ON b.number = m.settlement_batch
+          WHERE coalesce(b.state, 'cut') = 'cut') AS o
+    JOIN recipients AS r ON r.number = o.recipient GROUP BY r.kind
 """
-_PAYOUTS = "SELECT state, count(*) AS payouts FROM payouts GROUP BY state"
+# Each state counts whatever was ever in it: counters never go back.
+_PAYOUTS = """
+    SELECT 'approved' AS state, count(*) AS payouts FROM payouts HAVING count(*) > 0
+    UNION ALL
+    SELECT CASE event WHEN 'send' THEN 'sent' WHEN 'execute' THEN 'executed'
+                      WHEN 'return' THEN 'returned' ELSE 'cancelled' END, count(*)
+    FROM payout_events GROUP BY event
+"""
 
 
 async def take_time(conn: Any) -> None:
@@ -368,12 +463,12 @@ def _moved(rows: Sequence[Any]) -> list[Moved]:
 
 
 async def payable(conn: Any) -> dict[str, int]:
-    """Kopecks owed to recipients of closed batches, by kind."""
+    """Kopecks owed to recipients of closed batches, and again where they came back, by kind."""
     return dict(map(tuple, await conn.fetch(_PAYABLE, timeout=GAUGES_TIMEOUT_S)))
 
 
 async def payouts_by_state(conn: Any) -> dict[str, int]:
-    """How many payouts there are in each state."""
+    """How many payouts have ever been in each state."""
     return {row["state"]: row["payouts"] for row in await conn.fetch(_PAYOUTS)}
 
 

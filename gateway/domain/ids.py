@@ -5,6 +5,7 @@ The database stores the UUID; the prefix belongs to the outside. Nobody else mak
 
 import re
 from datetime import datetime
+from hashlib import blake2b
 from uuid import UUID
 
 import uuid_utils
@@ -16,6 +17,7 @@ SETTLEMENT_BATCH = "sb_"
 PAYOUT = "po_"
 PLAN = "pln_"
 REPORT = "rep_"
+STATEMENT = "bst_"
 
 _HEX = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
@@ -25,6 +27,14 @@ def new_id() -> UUID:
     # The driver's own kind of UUID: made, and later sent, in a third of the time.
     made: UUID = pgproto.UUID(uuid_utils.uuid7().bytes)
     return made
+
+
+def derived_id(parent: UUID, name: str) -> UUID:
+    """The id of what `parent` has under a name: always the same, sorted as its parent is."""
+    digest = blake2b(name.encode(), key=parent.bytes, digest_size=10).digest()
+    made = int.from_bytes(parent.bytes[:6] + digest)
+    # Version 8 and the usual variant, RFC 9562: all else is ours to fill.
+    return UUID(int=made & ~(0xF << 76 | 0b11 << 62) | 0x8 << 76 | 0b10 << 62)
 
 
 def shown(prefix: str, value: UUID) -> str:

@@ -1,12 +1,36 @@
 """Which state follows which event, one table for each noun; nothing else assigns a state."""
 
-from gateway.domain.refusals import Refusal
+from collections.abc import Collection
+from typing import Final
 
-SETTLEMENT_BATCH: dict[tuple[str, str], str] = {
+from gateway.domain.refusals import InvariantBroken, Refusal
+
+# What a bank's statement may say of the payouts of a batch, once it was approved.
+_AT_THE_BANK: Final = ("approved", "sent", "partially_executed", "executed", "returned")
+
+SETTLEMENT_BATCH: Final[dict[tuple[str, str], str]] = {
     ("open", "cut"): "cut",
     ("cut", "count"): "closed",
     ("closed", "approve"): "approved",
+    ("closed", "cancel"): "cancelled",
+    ("approved", "cancel"): "cancelled",
+    ("approved", "send"): "sent",
+    **{(state, "execute_some"): "partially_executed" for state in _AT_THE_BANK},
+    **{(state, "execute_all"): "executed" for state in _AT_THE_BANK[:-1]},
+    **{(state, "return_all"): "returned" for state in _AT_THE_BANK},
 }
+# An order may be executed that nobody said was sent, and a statement may tell first of its return.
+PAYOUT: Final[dict[tuple[str, str], str]] = {
+    ("approved", "send"): "sent",
+    ("approved", "cancel"): "cancelled",
+    ("approved", "execute"): "executed",
+    ("approved", "return"): "returned",
+    ("sent", "execute"): "executed",
+    ("sent", "return"): "returned",
+    ("executed", "return"): "returned",
+    ("returned", "execute"): "returned",
+}
+PAYOUT_STATES: Final = ("approved", "sent", "executed", "returned", "cancelled")
 
 # A try to take a payment by an acquirer. `asking`: durable, and asked or about to be. What the
 # acquirer took is `taken` until it stands in the journal. Once it was taken nothing undoes that: a
@@ -69,6 +93,17 @@ def next_state(table: dict[tuple[str, str], str], state: str, event: str) -> str
     if following is None:
         raise Refusal("state_conflict", f"Expected a state that allows {event}, was {state}")
     return following
+
+
+def told_of_batch(payouts: Collection[str]) -> str:
+    """The event of a batch whose payouts are in these states after a statement."""
+    if not payouts or set(payouts) <= {"approved", "sent"}:
+        raise InvariantBroken("Expected payouts that a statement told of, was none")
+    if set(payouts) == {"executed"}:
+        return "execute_all"
+    if set(payouts) == {"returned"}:
+        return "return_all"
+    return "execute_some"
 
 
 def payment_state(suspended: bool, amount: int, refunded: int) -> str:

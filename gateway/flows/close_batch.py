@@ -5,6 +5,7 @@ later ones in the next. Counting comes after, while payers go on paying; if it i
 next close or the same request sent again finishes it.
 """
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from gateway.domain.ids import SETTLEMENT_BATCH, new_id, shown
+from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, new_id, shown
 from gateway.domain.party import Caller
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import InvariantBroken, Refusal
@@ -21,13 +22,16 @@ from gateway.domain.states import next_state
 from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
 from gateway.flows.patience import patiently
-from gateway.flows.payout_files import prepare_payouts
+from gateway.flows.payout_files import number_orders, prepare_payouts
+from gateway.flows.payout_gate import Gate, look
 from gateway.journal import store as journal_store
 from gateway.journal.db_transaction import counting, cutting
 from gateway.journal.idempotency import StoredClaim, check_same
 from gateway.journal.rows import Cut
+from gateway.payouts import store as payout_store
+from gateway.payouts.store import PayoutRow
 from gateway.settlement import store as settlement_store
-from gateway.settlement.store import BatchRow, PositionRow
+from gateway.settlement.store import BatchEvent, BatchRow, PositionRow
 
 
 async def close(
@@ -76,50 +80,80 @@ async def _counted(context: Context, claim: Claim, batch: UUID) -> bytes:
             for number in await settlement_store.uncounted(conn):
                 state = next_state(STATES, "cut", "count")
                 await settlement_store.count(conn, number, state)
-            content = orjson.dumps(await _batch_shown(conn, batch))
+                await number_orders(conn, number)
+            content = orjson.dumps(await batch_shown(conn, batch))
             await journal_store.answer(conn, claim, content)
             return content
 
     return await patiently(context, attempt)
 
 
-async def approve(context: Context, claim: Claim, caller: Caller, batch: UUID) -> Answer:
+async def approve(
+    context: Context, claim: Claim, caller: Caller, batch: UUID, override: str | None = None
+) -> Answer:
     """Approve a closed batch and prepare its payouts: `{"id", "state": "approved", …}`.
 
-    Refuses `not_found`, `state_conflict`, and `forbidden` for whoever closed it.
+    `override` is why a batch that the machine finds unlikely is right. Refuses `not_found`,
+    `state_conflict`, and `forbidden` for whoever closed it.
     """
+    # What was closed does not change: it is added up before anybody has to wait for it.
+    gate = await look(context, batch)
 
     async def act(conn: Any, cut: Cut) -> dict[str, object]:
-        row = await settlement_store.lock(conn, batch)
-        if row is None:
-            raise Refusal("not_found", "Expected the id of a settlement batch")
-        if row.closed_by == caller.name:
-            raise Refusal("forbidden", "Expected another person than the one who closed the batch")
-        state = next_state(STATES, row.state, "approve")
-        now = context.clock.now()
-        await settlement_store.approve(conn, row.number, state, now, caller.number)
-        positions = await settlement_store.positions(conn, row.number)
-        await prepare_payouts(context, conn, row, positions, now)
-        return await _batch_shown(conn, batch)
+        return await _approve(context, conn, caller, batch, gate, override)
 
     return await once(context, claim, new_id(), act)
+
+
+async def _approve(
+    context: Context,
+    conn: Any,
+    caller: Caller,
+    batch: UUID,
+    gate: Gate | None,
+    override: str | None,
+) -> dict[str, object]:
+    row = await settlement_store.lock(conn, batch)
+    if row is None:
+        raise Refusal("not_found", "Expected the id of a settlement batch")
+    if row.closed_by == caller.name:
+        raise Refusal("forbidden", "Expected another person than the one who closed the batch")
+    state = next_state(STATES, row.state, "approve")
+    if gate is None:
+        raise Refusal("state_conflict", "Expected a batch that stays closed; approve it again")
+    now = context.clock.now()
+    positions = await settlement_store.positions(conn, row.number)
+    gate.check(row, positions, named=override is not None)
+    await settlement_store.approve(conn, row, state, now, caller.number)
+    await settlement_store.add_event(
+        conn, row.number, "approve", state, now, caller.number, override
+    )
+    await prepare_payouts(context, conn, row, positions, now)
+    return await batch_shown(conn, batch)
 
 
 async def show(context: Context, batch: UUID) -> dict[str, object]:
     """A batch with its positions; refuses `not_found`."""
     async with context.connection() as conn:
-        return await _batch_shown(conn, batch)
+        return await batch_shown(conn, batch)
 
 
-async def _batch_shown(conn: Any, batch: UUID) -> dict[str, object]:
+async def batch_shown(conn: Any, batch: UUID) -> dict[str, object]:
+    """A batch as it is shown now; refuses `not_found`."""
     row = await settlement_store.find(conn, batch)
     if row is None:
         raise Refusal("not_found", "Expected the id of a settlement batch")
-    return shown_batch(row, await settlement_store.positions(conn, row.number))
+    positions = await settlement_store.positions(conn, row.number)
+    payouts = await payout_store.of_batch(conn, row.number)
+    events = await settlement_store.events(conn, row.number)
+    return {
+        **_shown(row, positions),
+        "payouts": [_payout(payout) for payout in payouts],
+        "events": [_event(event) for event in events],
+    }
 
 
-def shown_batch(row: BatchRow, positions: Any) -> dict[str, object]:
-    """A batch as it is shown; money in kopecks."""
+def _shown(row: BatchRow, positions: Sequence[PositionRow]) -> dict[str, object]:
     return {
         "id": shown(SETTLEMENT_BATCH, row.id),
         "state": row.state,
@@ -135,4 +169,26 @@ def shown_batch(row: BatchRow, positions: Any) -> dict[str, object]:
 
 
 def _position(row: PositionRow) -> dict[str, object]:
-    return {name: getattr(row, name) for name in row.__struct_fields__}
+    shown_names = (name for name in row.__struct_fields__ if name != "order_number")
+    return {name: getattr(row, name) for name in shown_names}
+
+
+def _payout(row: PayoutRow) -> dict[str, object]:
+    return {
+        "id": shown(PAYOUT, row.id),
+        "recipient": row.recipient,
+        "amount": row.amount,
+        "state": row.state,
+        "order_number": row.order_number,
+        "order_date": row.order_date.isoformat(),
+    }
+
+
+def _event(event: BatchEvent) -> dict[str, object]:
+    return {
+        "event": event.event,
+        "state": event.state,
+        "at": event.at.isoformat(),
+        "by": event.by,
+        "reason": event.reason,
+    }

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, new_id, shown
+from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, derived_id, shown
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.flows.context import Context
 from gateway.parties import store as party_store
@@ -25,6 +25,13 @@ FORMATS = ("1c", "ed101", "pain001")
 _GROUP = "pi_"
 
 Payouts = Sequence[tuple[UUID, int, Order]]
+
+
+async def number_orders(conn: Any, batch: int) -> None:
+    """Give the positions of a counted batch the numbers of the orders that will pay them."""
+    recipients = [recipient for recipient, _ in await settlement_store.payable(conn, batch)]
+    numbers = await payout_store.order_numbers(conn, len(recipients))
+    await settlement_store.number_orders(conn, batch, recipients, numbers)
 
 
 async def prepare_payouts(
@@ -45,10 +52,14 @@ async def prepare_payouts(
         for number, recipient in (await party_store.find_all(conn)).items()
     }
     owed = [position for position in positions if position.payable > 0]
-    numbers = await payout_store.order_numbers(conn, len(owed))
     payouts = []
-    for position, order_number in zip(owed, numbers, strict=True):
+    for position in owed:
         number, recipient = known[position.recipient]
+        if position.order_number is None:
+            # Counted before positions had numbers.
+            (order_number,) = await payout_store.order_numbers(conn, 1)
+        else:
+            order_number = position.order_number
         order = Order(
             number=order_number,
             date=local.date(),
@@ -56,11 +67,12 @@ async def prepare_payouts(
             recipient=party(recipient),
             purpose=_purpose(batch),
         )
-        payouts.append((new_id(), number, order))
+        payouts.append((derived_id(batch.id, position.recipient), number, order))
     orders = [order for _, _, order in payouts]
     if sum(order.amount_kopecks for order in orders) != sum(p.payable for p in owed):
         raise InvariantBroken("Expected payment orders that add up to what is owed")
     files = list(_files(context, batch, payer, payouts, local))
+    await settlement_store.set_payer(conn, batch.number, payer.account, payer.bic)
     if payouts:
         await payout_store.add(conn, batch.number, local.date(), payouts)
     for name, content in files:

@@ -20,6 +20,9 @@ ROUTES = (
     "acquirer_reports",
     "authorisations",
     "acquirer_refunds",
+    "payout_claims",
+    "cancellations",
+    "bank_statements",
 )
 """Where keys are used; the position is the number that is stored, so the order never changes."""
 

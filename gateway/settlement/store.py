@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from gateway.domain.refusals import InvariantBroken
 from gateway.settlement.netting import Netting
 
 _CUT = "UPDATE cut SET settlement_batch = settlement_batch + 1 RETURNING settlement_batch - 1"
@@ -39,30 +40,43 @@ _PLACES = """
 """
 _COUNT = """
     WITH moved AS (
-        SELECT p.recipient, m.kopecks AS gross, 0 AS refunds, 0 AS commission, 0 AS carried_in
+        SELECT p.recipient, m.kopecks AS gross, 0 AS refunds, 0 AS commission, 0 AS carried_in,
+               0 AS returned
         FROM unnest($2::int[], $3::int[], $4::bigint[]) AS m (plan, place, kopecks)
         JOIN split_plan_parts AS p USING (plan, place)
         UNION ALL
-        SELECT p.recipient, 0, m.kopecks, 0, 0
+        SELECT p.recipient, 0, m.kopecks, 0, 0, 0
         FROM unnest($5::int[], $6::int[], $7::bigint[]) AS m (plan, place, kopecks)
         JOIN split_plan_parts AS p USING (plan, place)
         UNION ALL
-        SELECT p.recipient, 0, 0, m.kopecks, 0
+        SELECT p.recipient, 0, 0, m.kopecks, 0, 0
         FROM unnest($8::int[], $9::int[], $10::bigint[]) AS m (plan, place, kopecks)
         JOIN split_plan_recipients AS p USING (plan, place)
         UNION ALL
-        SELECT recipient, 0, 0, 0, carried_out FROM positions
-        WHERE settlement_batch = $1 - 1 AND carried_out <> 0),
+        SELECT recipient, 0, 0, 0, carried_out, 0 FROM positions
+        WHERE settlement_batch = $1 - 1 AND carried_out <> 0
+        UNION ALL
+        SELECT recipient, 0, 0, 0, 0, amount FROM returned_money WHERE settlement_batch = $1),
     balance AS (
         SELECT recipient, sum(gross)::bigint AS gross, sum(refunds)::bigint AS refunds,
-               sum(commission)::bigint AS commission, sum(carried_in)::bigint AS carried_in
+               sum(commission)::bigint AS commission, sum(carried_in)::bigint AS carried_in,
+               sum(returned)::bigint AS returned
         FROM moved GROUP BY recipient)
     INSERT INTO positions (settlement_batch, recipient, gross, commission, refunds, net,
-                           carried_in, payable, carried_out)
+                           carried_in, returned, payable, carried_out)
     SELECT $1, recipient, gross, commission, refunds, gross - commission - refunds, carried_in,
-           greatest(carried_in + gross - commission - refunds, 0),
-           least(carried_in + gross - commission - refunds, 0)
+           returned, greatest(carried_in + returned + gross - commission - refunds, 0),
+           least(carried_in + returned + gross - commission - refunds, 0)
     FROM balance
+"""
+_TO_PAY = """
+    SELECT p.recipient, p.payable FROM positions AS p JOIN recipients AS r ON r.number = p.recipient
+    WHERE p.settlement_batch = $1 AND p.payable > 0 ORDER BY r.id
+"""
+_NUMBER_ORDERS = """
+    UPDATE positions AS p SET order_number = u.order_number
+    FROM unnest($2::int[], $3::int[]) AS u (recipient, order_number)
+    WHERE p.settlement_batch = $1 AND p.recipient = u.recipient
 """
 _COUNTED = """
     UPDATE settlement_batches
@@ -72,20 +86,55 @@ _COUNTED = """
 """
 _BATCH = """
     SELECT b.number, b.id, b.state, b.business_date, b.closed_at, c.name AS closed_by,
-           b.payments, b.refunds, b.approved_at, a.name AS approved_by
+           b.payments, b.refunds, b.approved_at, a.name AS approved_by, b.restored_at
     FROM settlement_batches AS b
     JOIN callers AS c ON c.number = b.closed_by
     LEFT JOIN callers AS a ON a.number = b.approved_by
     WHERE b.id = $1
 """
 _POSITIONS = """
-    SELECT r.id AS recipient, p.gross, p.commission, p.refunds, p.net, p.carried_in, p.payable,
-           p.carried_out
+    SELECT r.id AS recipient, p.gross, p.commission, p.refunds, p.net, p.carried_in, p.returned,
+           p.payable, p.carried_out, p.order_number
     FROM positions AS p JOIN recipients AS r ON r.number = p.recipient
     WHERE p.settlement_batch = $1 ORDER BY r.id
 """
 _APPROVE = """
-    UPDATE settlement_batches SET state = $2, approved_at = $3, approved_by = $4 WHERE number = $1
+    UPDATE settlement_batches SET approved_at = $2, approved_by = $3, state = $4
+    WHERE number = $1 AND state = $5
+"""
+_PAYER = "UPDATE settlement_batches SET payer_account = $2, payer_bic = $3 WHERE number = $1"
+_MOVE = "UPDATE settlement_batches SET state = $2 WHERE number = $1 AND state = $3"
+_ADD_EVENT = """
+    INSERT INTO settlement_events (settlement_batch, event, state, at, caller, reason)
+    VALUES ($1, $2, $3, $4, $5, $6)
+"""
+_EVENTS = """
+    SELECT e.event, e.state, e.at, c.name AS by, e.reason
+    FROM settlement_events AS e JOIN callers AS c ON c.number = e.caller
+    WHERE e.settlement_batch = $1 ORDER BY e.number
+"""
+_BY_NUMBERS = """
+    SELECT number, state FROM settlement_batches WHERE number = ANY ($1::int[])
+    ORDER BY number FOR UPDATE
+"""
+# What the double entry says recipients are owed, less what stays to be carried: for batches that
+# have no payouts yet. What a cancelled batch never put in a payout was never taken off either.
+_LEDGER_OWES = """
+    SELECT (SELECT coalesce(sum(credit_kopecks - debit_kopecks), 0) FROM ledger
+            WHERE ledger_account = 'recipients' AND settlement_batch = $1)
+         + (SELECT coalesce(sum(amount), 0) FROM returned_money
+            WHERE settlement_batch = $1 AND payout IS NULL)
+         + (SELECT coalesce(sum(carried_in - carried_out), 0) FROM positions
+            WHERE settlement_batch = $1)
+"""
+_PAID_BEFORE = """
+    SELECT sum(p.payable)::bigint AS paid
+    FROM settlement_batches AS b JOIN positions AS p ON p.settlement_batch = b.number
+    WHERE b.number < $1 AND b.approved_at IS NOT NULL AND b.state <> 'cancelled'
+    GROUP BY b.number HAVING sum(p.payable) > 0 ORDER BY b.number DESC LIMIT $2
+"""
+_RESTORED = """
+    UPDATE settlement_batches SET restored_at = $1 WHERE state IN ('cut', 'closed', 'approved')
 """
 # Places are given in the order that reports are read in.
 _LAY_OUT = r"""
@@ -156,6 +205,17 @@ class BatchRow(Struct, frozen=True):
     refunds: int | None
     approved_at: datetime | None
     approved_by: str | None
+    restored_at: datetime | None
+
+
+class BatchEvent(Struct, frozen=True):
+    """One step of a batch: what happened, where it led, when, by whom (a caller's name), why."""
+
+    event: str
+    state: str
+    at: datetime
+    by: str
+    reason: str | None
 
 
 class PositionRow(Struct, frozen=True):
@@ -167,8 +227,10 @@ class PositionRow(Struct, frozen=True):
     refunds: int
     net: int
     carried_in: int
+    returned: int
     payable: int
     carried_out: int
+    order_number: int | None
 
 
 class ReportPlan(Struct, frozen=True):
@@ -246,9 +308,69 @@ async def positions(conn: Any, number: int) -> Sequence[PositionRow]:
     return [PositionRow(*row.values()) for row in await conn.fetch(_POSITIONS, number)]
 
 
-async def approve(conn: Any, number: int, state: str, at: datetime, caller: int) -> None:
+async def payable(conn: Any, number: int) -> list[tuple[int, int]]:
+    """Whom a counted batch pays (the recipient's number) and how many kopecks, by their ids."""
+    return [tuple(row) for row in await conn.fetch(_TO_PAY, number)]
+
+
+async def number_orders(
+    conn: Any, number: int, recipients: Sequence[int], orders: Sequence[int]
+) -> None:
+    """Give the positions the numbers of the payment orders that will pay them."""
+    await conn.execute(_NUMBER_ORDERS, number, recipients, orders)
+
+
+async def approve(conn: Any, row: BatchRow, state: str, at: datetime, caller: int) -> None:
     """Write an approval down."""
-    await conn.execute(_APPROVE, number, state, at, caller)
+    moved = await conn.execute(_APPROVE, row.number, at, caller, state, row.state)
+    _check_moved(moved, row.state)
+
+
+async def set_payer(conn: Any, number: int, account: str, bic: str) -> None:
+    """Keep who pays the batch."""
+    await conn.execute(_PAYER, number, account, bic)
+
+
+async def move(conn: Any, number: int, state: str, following: str) -> None:
+    """Move a batch on from the state it was seen in; InvariantBroken where it is in another."""
+    _check_moved(await conn.execute(_MOVE, number, following, state), state)
+
+
+def _check_moved(moved: str, state: str) -> None:
+    if moved != "UPDATE 1":
+        raise InvariantBroken(f"Expected a settlement batch in state {state}, was {moved}")
+
+
+async def add_event(
+    conn: Any, number: int, event: str, state: str, at: datetime, caller: int, reason: str | None
+) -> None:
+    """Keep a step of a batch."""
+    await conn.execute(_ADD_EVENT, number, event, state, at, caller, reason)
+
+
+async def events(conn: Any, number: int) -> list[BatchEvent]:
+    """The steps of a batch since it was closed, in their order."""
+    return [BatchEvent(*row.values()) for row in await conn.fetch(_EVENTS, number)]
+
+
+async def lock_states(conn: Any, numbers: Sequence[int]) -> dict[int, str]:
+    """The states of these batches, which nobody else moves on until the commit."""
+    return {row["number"]: row["state"] for row in await conn.fetch(_BY_NUMBERS, numbers)}
+
+
+async def ledger_owes(conn: Any, number: int) -> int:
+    """Kopecks that the ledger says a batch without payouts is to pay."""
+    return int(await conn.fetchval(_LEDGER_OWES, number, timeout=COUNT_TIMEOUT_S))
+
+
+async def paid_before(conn: Any, number: int, batches: int) -> list[int]:
+    """What approved batches before this one paid, in kopecks, the newest first."""
+    return [row["paid"] for row in await conn.fetch(_PAID_BEFORE, number, batches)]
+
+
+async def mark_restored(conn: Any, at: datetime) -> None:
+    """Mark the batches that may have been paid since the backup that they came out of."""
+    await conn.execute(_RESTORED, at)
 
 
 async def laid_out(conn: Any, number: int) -> bool:

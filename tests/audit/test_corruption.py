@@ -21,17 +21,28 @@ from gateway.domain.ids import SETTLEMENT_BATCH, new_id, read_id
 from gateway.domain.packed_bill import PackedBill
 from gateway.domain.party import BankAccount, Caller, Recipient
 from gateway.domain.payment import Claim, PaymentRequest
-from gateway.flows import close_batch, load_bills, refund_payment, resolve_suspense, set_terms
+from gateway.flows import (
+    close_batch,
+    load_bills,
+    refund_payment,
+    resolve_suspense,
+    set_terms,
+    take_statement,
+)
 from gateway.flows.accept_payment import Intake
 from gateway.flows.bill_forms import BillForms
 from gateway.flows.context import Context
 from gateway.flows.take_acquirer_report import Taking
+from gateway.payouts.centre import TRIAL_CENTRE
+from gateway.payouts.statements.reading import StatementReader
 from gateway.splitting.plans import PlanShelf
 from gateway.splitting.terms import TermsShelf
 from gateway.storage import keys
 from gateway.storage.postgres import open_pool
 from splitcore import FeeRule
 from tests.acquirer_reports.files import Told, read, sber12
+from tests.payouts.statement_files import Told as Told1C
+from tests.payouts.statement_files import one_c
 
 ACCOUNTS = {
     "heat": ("40702810268000010356", "049401601"),
@@ -70,6 +81,16 @@ class World:
     async def refund(self, payment: UUID, amount: int) -> None:
         claim = self.claim("bank", "refunds")
         await refund_payment.refund(self.context, claim, self.callers["bank"], payment, amount)
+
+    async def take_statement(self, conn: asyncpg.Connection) -> None:
+        """All orders of the first batch executed, and one of them returned."""
+        rows = await conn.fetch("SELECT order_number, amount, account FROM payouts ORDER BY 1")
+        told = [Told1C(str(number), amount, account) for number, amount, account in rows]
+        back = told[0].but(came=True, purpose=f"Возврат п/п № {told[0].number}")
+        reader = StatementReader("1c")
+        reader.feed(one_c([*told, back], own=TRIAL_CENTRE.account))
+        claim, by = self.claim("operator", "bank_statements"), self.callers["operator"]
+        await take_statement.take(self.context, claim, by, reader.finish(), bytes(16))
 
     async def close(self) -> None:
         claim, by = self.claim("operator", "settlement_batches"), self.callers["operator"]
@@ -119,14 +140,14 @@ async def damaged(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     pool = await open_pool(settings, database_url)
     world = World(Context(pool, SystemClock(), settings, PlanShelf(), TermsShelf()), callers)
     try:
-        await a_day(world)
+        await a_day(world, conn)
         yield conn
     finally:
         pool.terminate()
         await conn.close()
 
 
-async def a_day(world: World) -> None:
+async def a_day(world: World, conn: asyncpg.Connection) -> None:
     await world.intake.start()
     operator = world.callers["operator"]
     for id_, (number, bic) in ACCOUNTS.items():
@@ -141,6 +162,7 @@ async def a_day(world: World) -> None:
     await world.pay("B", 33_333)
     await world.refund(first, 12_345)
     await world.close()
+    await world.take_statement(conn)
     lost = await world.pay("nobody", 10_000)
     await world.refund(lost, 1_000)
     claim = world.claim("operator", "resolutions")
@@ -242,6 +264,25 @@ DAMAGE = [
      " INSERT INTO payouts SELECT gen_random_uuid(), settlement_batch, recipient, state, amount,"
      " order_number + 500, order_date, name, inn, kpp, bic, account, correspondent_account,"
      " purpose FROM payouts LIMIT 1", "duplicate_payouts"),
+    ("a payout's state", "UPDATE payouts SET state = 'executed'", "payout_state_wrong"),
+    ("an execution deleted", "DELETE FROM payout_events WHERE event = 'execute'",
+     "payout_state_wrong"),
+    ("a batch's state", "UPDATE settlement_batches SET state = 'executed' WHERE number = 1",
+     "batch_state_wrong"),
+    ("a batch's steps deleted", "DELETE FROM settlement_events", "batch_event_missing"),
+    ("money back deleted", "DELETE FROM returned_money", "returned_wrong"),
+    ("money back changed", "UPDATE returned_money SET amount = amount + 1", "returned_wrong"),
+    ("money back in another batch", "UPDATE returned_money SET settlement_batch = 3",
+     "returned_not_counted"),
+    ("money back for somebody else",
+     "UPDATE returned_money SET recipient = recipient % 3 + 1", "returned_wrong"),
+    ("a position's money back",
+     "UPDATE positions SET returned = returned + 1, payable = payable + 1 WHERE returned > 0",
+     "returned_not_counted"),
+    ("a line that tells of two things",
+     "UPDATE payout_events SET line = 1 WHERE statement IS NOT NULL", "statement_line_wrong"),
+    ("a line beyond the statement", "UPDATE bank_statements SET line_count = 1",
+     "statement_line_wrong"),
     ("an approval by the closer", "UPDATE settlement_batches SET approved_by = closed_by",
      "approval_by_closer"),
     ("an approval withdrawn",

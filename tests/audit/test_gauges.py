@@ -10,6 +10,7 @@ import pytest
 
 from gateway.audit import gauges
 from gateway.domain.bill import Charge
+from gateway.flows import batch_life
 from splitcore import pack
 from tests.flows.region import Region, batch_id, bill, region_in
 
@@ -49,7 +50,8 @@ async def owed(region: Region) -> dict[str, int]:
         SELECT r.kind, sum(m.kopecks)::bigint FROM (
             SELECT recipient, amount_kopecks AS kopecks FROM shares
             UNION ALL SELECT recipient, -commission_kopecks FROM commissions
-            UNION ALL SELECT recipient, -amount FROM payouts) AS m
+            UNION ALL SELECT recipient, -amount FROM payouts
+            UNION ALL SELECT recipient, amount FROM returned_money) AS m
         JOIN recipients AS r ON r.number = m.recipient GROUP BY r.kind
     """)
     return dict(map(tuple, rows))
@@ -82,3 +84,10 @@ async def test_what_is_unsettled_is_what_was_received_and_not_paid_out(database_
                 await region.approve("a", batch_id(closed["id"]))
                 found = await counted(region, 0)
                 assert (found.unsettled, found.payouts) == (await owed(region), {"approved": 3})
+                claim = region.claim("boss", "x", "cancellations")
+                by = region.callers["boss"]
+                batch = batch_id(closed["id"])
+                await batch_life.cancel(region.worker.context, claim, by, batch, "a mistake")
+                found = await counted(region, 0)
+                assert found.unsettled == await owed(region)
+                assert found.payouts == {"approved": 3, "cancelled": 3}

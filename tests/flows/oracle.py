@@ -73,7 +73,7 @@ _NONE_MAY_BE = {
         WHERE p.carried_in <> coalesce(before.carried_out, 0)
            OR p.payable < 0 OR (p.payable > 0 AND p.carried_out <> 0)""",
     "a batch whose payouts are not its positions": """
-        SELECT b.number FROM settlement_batches AS b WHERE b.state = 'approved'
+        SELECT b.number FROM settlement_batches AS b WHERE b.approved_at IS NOT NULL
           AND EXISTS (SELECT recipient, payable FROM positions
                       WHERE settlement_batch = b.number AND payable > 0
                       EXCEPT SELECT recipient, amount FROM payouts

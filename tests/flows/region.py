@@ -186,9 +186,18 @@ class Region:
         answer = await close_batch.close(context, claim, self.callers["op"], None)
         return _read(answer.content)
 
-    async def approve(self, key: str, batch: UUID, caller: str = "boss") -> dict[str, Any]:
+    async def approve(
+        self,
+        key: str,
+        batch: UUID,
+        caller: str = "boss",
+        on: Worker | None = None,
+        override: str | None = None,
+    ) -> dict[str, Any]:
         claim = self.claim(caller, key, "approvals", batch)
-        answer = await close_batch.approve(self.worker.context, claim, self.callers[caller], batch)
+        context = (on or self.worker).context
+        by = self.callers[caller]
+        answer = await close_batch.approve(context, claim, by, batch, override)
         return _read(answer.content)
 
     async def number(self, query: str, *values: object) -> int:

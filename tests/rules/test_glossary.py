@@ -37,6 +37,7 @@ ALLOWED = {
     ("gateway/telemetry.py", "registry"): "Prometheus' own word for its set of metrics",
     ("gateway/api/", "handler"): "aiohttp's own word for what a middleware wraps",
     ("gateway/api/", "handle"): "a method of aiohttp that is overridden",
+    ("gateway/payouts/statements/camt.py", "handler"): "expat's own word for what it calls",
     ("gateway/supervisor/", "handler"): "the word of Python's signal module",
     ("gateway/storage/", "user"): "the user of the operating system, and PostgreSQL's",
 }

@@ -1,0 +1,91 @@
+"""A batch after its approval: sent by whoever claims it first, or cancelled before it is sent."""
+
+from typing import Any
+from uuid import UUID
+
+from gateway.domain.ids import new_id
+from gateway.domain.party import Caller
+from gateway.domain.payment import Claim
+from gateway.domain.refusals import Refusal
+from gateway.domain.states import PAYOUT, SETTLEMENT_BATCH, next_state
+from gateway.flows.answers import once
+from gateway.flows.close_batch import batch_shown
+from gateway.flows.context import Answer, Context
+from gateway.journal.rows import Cut
+from gateway.payouts import store as payout_store
+from gateway.payouts.store import Move, Returned
+from gateway.settlement import store as settlement_store
+from gateway.settlement.store import BatchRow
+
+
+async def send(context: Context, claim: Claim, caller: Caller, batch: UUID) -> Answer:
+    """Claim an approved batch for sending it to the bank; only one claim can succeed.
+
+    Refuses `not_found`, and `state_conflict` where somebody else was first.
+    """
+
+    async def act(conn: Any, cut: Cut) -> dict[str, object]:
+        row = await _locked(conn, batch)
+        state = next_state(SETTLEMENT_BATCH, row.state, "send")
+        await _move(context, conn, row, "send", state, caller, None)
+        return await batch_shown(conn, batch)
+
+    return await once(context, claim, new_id(), act)
+
+
+async def cancel(
+    context: Context, claim: Claim, caller: Caller, batch: UUID, reason: str
+) -> Answer:
+    """Cancel a batch that the bank has not; what it owed is owed again in the open one.
+
+    Refuses `not_found`, and `state_conflict` once it was sent or a statement told of it.
+    """
+
+    async def act(conn: Any, cut: Cut) -> dict[str, object]:
+        row = await _locked(conn, batch)
+        state = next_state(SETTLEMENT_BATCH, row.state, "cancel")
+        payouts = await payout_store.of_batch(conn, row.number)
+        if row.approved_at is None:
+            returned = await _unpaid(conn, row.number)
+        else:
+            returned = [
+                Returned(row.number, payout.number, payout.amount, payout.id) for payout in payouts
+            ]
+        await _move(context, conn, row, "cancel", state, caller, reason)
+        await payout_store.add_returned(conn, cut.settlement_batch, returned, context.clock.now())
+        return await batch_shown(conn, batch)
+
+    return await once(context, claim, new_id(), act)
+
+
+async def _locked(conn: Any, batch: UUID) -> BatchRow:
+    row = await settlement_store.lock(conn, batch)
+    if row is None:
+        raise Refusal("not_found", "Expected the id of a settlement batch")
+    return row
+
+
+async def _unpaid(conn: Any, number: int) -> list[Returned]:
+    amounts = await settlement_store.payable(conn, number)
+    return [Returned(number, recipient, amount, None) for recipient, amount in amounts]
+
+
+async def _move(
+    context: Context,
+    conn: Any,
+    row: BatchRow,
+    event: str,
+    state: str,
+    caller: Caller,
+    reason: str | None,
+) -> None:
+    """The batch and all of its payouts, from the states they are seen in."""
+    now = context.clock.now()
+    payouts = await payout_store.of_batch(conn, row.number)
+    moves = [
+        Move(payout.id, event, payout.state, next_state(PAYOUT, payout.state, event))
+        for payout in payouts
+    ]
+    await settlement_store.move(conn, row.number, row.state, state)
+    await settlement_store.add_event(conn, row.number, event, state, now, caller.number, reason)
+    await payout_store.move(conn, moves, now, caller.number)

@@ -1,0 +1,175 @@
+"""What a line of a bank's statement is to our payouts (pure): executed, returned, or not agreed.
+
+A payout is known by its order's number, its amount and its recipient's requisites together; a line
+with two of the three is a discrepancy, never a guess.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from gateway.domain.ids import PAYOUT, read_id
+from gateway.payouts.statements.lines import Line
+
+EXECUTED: Final = "executed"
+RETURNED: Final = "returned"
+# A line that an earlier statement had already.
+KNOWN: Final = "known"
+UNKNOWN_DEBIT: Final = "unknown-debit"
+UNKNOWN_CREDIT: Final = "unknown-credit"
+UNKNOWN_RETURN: Final = "unknown-return"
+SUM_DIFFERS: Final = "sum-differs"
+REQUISITES_DIFFER: Final = "requisites-differ"
+EXECUTED_TWICE: Final = "executed-twice"
+RETURNED_TWICE: Final = "returned-twice"
+CANCELLED: Final = "cancelled-executed"
+DISCREPANCIES: Final = (
+    *(UNKNOWN_DEBIT, UNKNOWN_CREDIT, UNKNOWN_RETURN, SUM_DIFFERS, REQUISITES_DIFFER),
+    *(EXECUTED_TWICE, RETURNED_TWICE, CANCELLED),
+)
+
+NUMBER_LENGTH_MAX: Final = 6
+_NUMBERS_MAX: Final = 20
+_BACK: Final = re.compile(r"возвр|rtrn|return", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"(?<![0-9.,])([0-9]{1,6})(?![0-9]|[.,][0-9])")
+_DAY: Final = re.compile(r"\b([0-3][0-9])\.([01][0-9])\.(20)?([0-9]{2})\b")
+
+
+class Known(Struct, gc=False):
+    """A payout that a line may speak of, as it stands now, with who pays its batch.
+
+    `executed_on` and `returned_on` are the days the bank booked; None for what it has not.
+    """
+
+    id: UUID
+    settlement_batch: int
+    batch_id: UUID
+    recipient: int
+    recipient_id: str
+    state: str
+    amount: int
+    order_number: int
+    order_date: date
+    account: str
+    inn: str
+    bic: str
+    payer_account: str | None
+    payer_bic: str | None
+    executed_on: date | None
+    returned_on: date | None
+
+
+class Verdict(Struct, frozen=True):
+    """What a line is, and the payout it is about."""
+
+    kind: str
+    payout: Known | None = None
+
+
+def numbers_of(line: Line) -> list[int]:
+    """Numbers of orders that the line may speak of, its own first."""
+    own = line.order_number.lstrip("0")
+    found = [int(own)] if own.isascii() and own.isdigit() and len(own) <= NUMBER_LENGTH_MAX else []
+    if line.is_debit or (line.refers_back and found):
+        return found
+    # A return has a number of its own; the one it gives back mostly stands in its purpose.
+    spoken = _NUMBER.findall(line.purpose)[:_NUMBERS_MAX]
+    return [*(int(number) for number in spoken if int(number)), *found]
+
+
+def instruction_of(line: Line) -> UUID | None:
+    """The payout that the line names by the id we gave it."""
+    return None if line.instruction is None else read_id(PAYOUT, line.instruction)
+
+
+def is_return(line: Line) -> bool:
+    """Whether money came back, as the bank marks it or says it."""
+    return not line.is_debit and (line.refers_back or _BACK.search(line.purpose) is not None)
+
+
+def judge(line: Line, known: Sequence[Known], told: set[tuple[UUID, bool]]) -> Verdict:
+    """The verdict on a line; `told` are the payouts that earlier lines of this statement spoke of,
+    each with whether they left us.
+    """
+    if not line.is_debit and not is_return(line):
+        # Said or not, what a recipient sends back under the number and to the kopeck is a return.
+        known = [one for one in known if _came_back(line, one)]
+        if not known:
+            return Verdict(UNKNOWN_CREDIT)
+    if not known:
+        return Verdict(UNKNOWN_DEBIT if line.is_debit else UNKNOWN_RETURN)
+    agreed = [one for one in known if _pays_from(line, one) and _agrees(line, one)]
+    fitting = [one for one in agreed if one.amount == line.amount]
+    if not fitting:
+        kind = SUM_DIFFERS if agreed else REQUISITES_DIFFER
+        return Verdict(kind, (agreed or list(known))[0])
+    fitting.sort(key=lambda one: (not _is_dated(line, one), one.order_date))
+    judged = [_executed(line, one, told) for one in fitting] if line.is_debit else None
+    judged = judged or [_returned(line, one, told) for one in fitting]
+    for wanted in (EXECUTED, RETURNED, KNOWN):
+        for verdict in judged:
+            if verdict.kind == wanted:
+                return verdict
+    return judged[0]
+
+
+def _executed(line: Line, one: Known, told: set[tuple[UUID, bool]]) -> Verdict:
+    if one.state == "cancelled":
+        return Verdict(CANCELLED, one)
+    if one.executed_on is None:
+        return Verdict(EXECUTED, one)
+    again = one.executed_on == line.booked_on and (one.id, True) not in told
+    return Verdict(KNOWN if again else EXECUTED_TWICE, one)
+
+
+def _returned(line: Line, one: Known, told: set[tuple[UUID, bool]]) -> Verdict:
+    if one.state == "cancelled":
+        return Verdict(UNKNOWN_RETURN, one)
+    if one.returned_on is None:
+        return Verdict(RETURNED, one)
+    again = one.returned_on == line.booked_on and (one.id, False) not in told
+    return Verdict(KNOWN if again else RETURNED_TWICE, one)
+
+
+def _came_back(line: Line, one: Known) -> bool:
+    return line.other_account == one.account and line.amount == one.amount
+
+
+def _pays_from(line: Line, one: Known) -> bool:
+    return one.payer_account is None or one.payer_account == line.account
+
+
+def _agrees(line: Line, one: Known) -> bool:
+    """Whether who was paid, or who gives back, is the recipient of the payout or its bank."""
+    if line.is_debit:
+        if line.other_account != one.account:
+            return False
+        return _same(line.other_inn, one.inn) and _same(line.other_bic, one.bic)
+    if instruction_of(line) == one.id or line.other_account == one.account:
+        return True
+    # A bank gives back from an account of its own: the recipient's bank, or ours.
+    return line.other_bic is not None and line.other_bic in (one.bic, one.payer_bic)
+
+
+def _same(told: str | None, ours: str) -> bool:
+    """Whether what is told, if it is, is ours; `0` stands for nothing."""
+    return told is None or told.strip("0") == "" or told == ours
+
+
+def _is_dated(line: Line, one: Known) -> bool:
+    """Whether the line names the day of the order."""
+    if line.is_debit or line.refers_back:
+        return line.order_date == one.order_date
+    return one.order_date in _days(line.purpose)
+
+
+def _days(text: str) -> Iterable[date]:
+    for day, month, _, year in _DAY.findall(text):
+        try:
+            yield date(2000 + int(year), int(month), int(day))
+        except ValueError:
+            continue
