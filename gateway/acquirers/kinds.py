@@ -61,7 +61,7 @@ KINDS: Final[dict[str, Kind]] = {
         instruments=frozenset({"card", "sbp", "mir", "apple_pay", "google_pay"}),
         secrets=frozenset({"password", "callback_key"}),
         options=frozenset({"user", "return_url"}),
-        optional=frozenset({"merchant", "sbp_path"}),
+        optional=frozenset({"merchant", "sbp_path", "acs_page"}),
     ),
     "tbank": Kind(
         make=lambda wiring: TBank(wiring.exchange, wiring.options, wiring.secrets),

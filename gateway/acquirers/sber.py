@@ -182,12 +182,17 @@ class Sber:
 
     async def _pay_by_binding(self, order: Order, operation: str, reference: str) -> Answer:
         asked = {"mdOrder": operation, "bindingId": reference}
-        code = _error(await self._call("/rest/paymentOrderBinding.do", asked))
+        told = await self._call("/rest/paymentOrderBinding.do", asked)
+        code = _error(told)
         found = await self.status(order, operation)
         if code in REFUSED and found.state == PENDING:
             # Registered and not paid, and its page was shown to nobody.
             reason = "card_invalid" if code == "2" else "request_refused"
             return Answer(DECLINED, operation, reason=reason)
+        page = self._options.get("acs_page")
+        if found.state == PENDING and "acsUrl" in told and page is not None:
+            # The gateway's page that takes the payer to the issuer's and back.
+            return Answer(PENDING, operation, step=Step("redirect", url=page + operation))
         return found
 
     async def _show_code(self, operation: str) -> Answer:

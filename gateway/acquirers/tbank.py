@@ -226,11 +226,7 @@ class TBank:
         state, _ = STATUSES.get(wire.text(told, "Status") or "", (UNKNOWN, None))
         if state == UNKNOWN:
             return await self.status(order, operation)
-        found = _answer(told, order)
-        page = wire.text(told, "ACSUrl", wire.URL_MAX)
-        if found.state == PENDING and page is not None:
-            return Answer(PENDING, operation, step=Step("redirect", url=page))
-        return found
+        return _answer(told, order)
 
     async def _of_order(self, order: Order) -> Answer:
         told = await self._call("/CheckOrder", {"OrderId": order.number})

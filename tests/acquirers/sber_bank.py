@@ -105,7 +105,8 @@ class SberBank:
             return _json({"errorCode": 2, "errorMessage": "Связка не найдена"})
         assert found.status == "0", "Expected one charge of an order"
         found.status, found.action = outcome
-        return _json({"redirect": "https://centre.example/back", "info": "…", "errorCode": 0})
+        acs = {"acsUrl": "https://acs.example", "paReq": "eJxV"} if found.status == "5" else {}
+        return _json({"redirect": "https://centre.example/back", "errorCode": 0, **acs})
 
     async def _code(self, request: web.Request) -> web.Response:
         found = self._by_id((await self._fields(request))["mdOrder"])

@@ -1,5 +1,6 @@
 """What tests of connectors share: orders, a bank's server on the loopback, and how it fails."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -30,11 +31,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Line:
     """How a bank's line fails, by the end of a path: what is done is done before it fails.
 
-    `lost` closes the connection instead of a reply, `faulty` replies 500, `garbled` not in JSON;
-    each as many times as counted. `asked` counts requests.
+    `held` keeps a reply back until `release` is set, `lost` closes the connection instead of it,
+    `faulty` replies 500, `garbled` not in JSON; each as often as counted. `asked` counts requests.
     """
 
     def __init__(self) -> None:
+        self.held: Counter[str] = Counter()
+        self.release = asyncio.Event()
         self.lost: Counter[str] = Counter()
         self.faulty: Counter[str] = Counter()
         self.garbled: Counter[str] = Counter()
@@ -45,6 +48,8 @@ class Line:
         path = request.path
         self.asked[path.rpartition("/")[2]] += 1
         reply = await handler(request)
+        if self._due(self.held, path):
+            await self.release.wait()
         if self._due(self.lost, path) and request.transport is not None:
             request.transport.abort()
         if self._due(self.faulty, path):
@@ -77,10 +82,14 @@ async def served(app: web.Application) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def connected(
-    kind: str, url: str, options: Mapping[str, str], secrets: Mapping[str, str]
+    kind: str,
+    url: str,
+    options: Mapping[str, str],
+    secrets: Mapping[str, str],
+    timeout_s: float = TIMEOUT_S,
 ) -> AsyncIterator[Acquirer]:
     """The connector of a kind, as the gateway wires it."""
-    async with Exchange(url, TIMEOUT_S) as exchange:
+    async with Exchange(url, timeout_s) as exchange:
         yield KINDS[kind].make(Wiring(exchange, options, secrets))
 
 

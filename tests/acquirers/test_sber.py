@@ -33,7 +33,13 @@ from gateway.domain.refusals import Refusal
 from tests.acquirers.sber_bank import KEY, MERCHANT, PASSWORD, USER, SberBank, SberOrder
 from tests.acquirers.talk import connected, flipped, heard, order, refund, served
 
-OPTIONS = {"user": USER, "return_url": "https://centre.example/back", "merchant": MERCHANT}
+ACS_PAGE = "https://3dsec.example/payment/acsRedirect.do?orderId="
+OPTIONS = {
+    "user": USER,
+    "return_url": "https://centre.example/back",
+    "merchant": MERCHANT,
+    "acs_page": ACS_PAGE,
+}
 SECRETS = {"password": PASSWORD, "callback_key": KEY}
 # A vector built from the documented rule.
 GOLDEN_FIELDS = {
@@ -187,6 +193,8 @@ async def test_a_saved_card(reference: str, state: str, reason: str | None) -> N
     async with talking() as (_, acquirer):
         answer = await acquirer.authorise(order(2, SavedCard(reference)))
         assert (answer.state, answer.reason) == (state, reason)
+        page = f"{ACS_PAGE}{answer.operation}" if state == PENDING else ""
+        assert answer.step.url == page
 
 
 @pytest.mark.parametrize("wallet", ["apple_pay", "google_pay"])
