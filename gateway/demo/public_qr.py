@@ -44,6 +44,11 @@ _IZHEVSK = (
 )
 HOUSEHOLD_ACCOUNT = "210042076"
 """The account that the Izhevsk bill names; the region has a household under it."""
+PUBLIC_LINK = (
+    "https://qr.nspk.ru/BD20001KFVL3DTB188K8MHAE2JQ5L627"
+    "?type=02&bank=100000000004&sum=12300&cur=RUB&crc=82B1"
+)
+"""A link of SBP that a bank's document shows."""
 
 
 def _as_app_sends(text: str, encoding: str) -> str:

@@ -26,6 +26,7 @@ from gateway.demo import (
     processes,
     region,
     reporting,
+    scanning,
     settling,
     showcase,
 )
@@ -174,6 +175,7 @@ async def _day(story: _Run, show: Show, url: str, secrets: dict[str, str]) -> Bo
         await loading.load(stage)
         await showcase.show_one_payment(stage)
         await showcase.show_refusals(stage)
+        await scanning.scan(stage)
         taken = await paying.pay(stage)
         await reporting.report(stage, taken)
         await afterwards.place_suspense(stage, taken)

@@ -14,7 +14,6 @@ from gateway.flows import find_bill
 from gateway.flows.context import Context
 from gateway.methods import bill_qr, qr, sbp_link
 from gateway.methods.bill_qr import BillQr
-from gateway.methods.sbp_link import SbpLink
 from gateway.scans.codes import Code
 from gateway.scans.templates import Templates
 
@@ -37,6 +36,14 @@ class Payee(Struct, frozen=True):
     correspondent: str | None = None
 
 
+class LinkSeen(Struct, frozen=True):
+    """An SBP link: its id, which of sbp_link's kinds it is, and the number of its bank."""
+
+    id: str
+    kind: str
+    member: str
+
+
 class OpenBillSeen(Struct, frozen=True):
     """The open bill of the account, as it stands now."""
 
@@ -47,7 +54,7 @@ class OpenBillSeen(Struct, frozen=True):
 class Scan(Struct, frozen=True):
     """What a code names, money in kopecks; None for what it does not.
 
-    `template` is the barcode's; `link` the SBP link's; `bill` is ours, not the code's.
+    `template` names the barcode's; `bill` is ours, not the code's.
     """
 
     kind: str
@@ -56,7 +63,7 @@ class Scan(Struct, frozen=True):
     period: str | None = None
     payee: Payee | None = None
     uin: str | None = None
-    link: SbpLink | None = None
+    link: LinkSeen | None = None
     template: str | None = None
     bill: OpenBillSeen | None = None
     warnings: tuple[str, ...] = ()
@@ -98,7 +105,12 @@ def _read(templates: Templates, payload: str | bytes, symbology: str | None) -> 
     text = payload if isinstance(payload, str) else payload.decode("latin-1")
     if sbp_link.is_link(text):
         link = sbp_link.parse(text)
-        return Scan(SBP_LINK, amount=link.sum_kopecks, link=link, warnings=link.warnings)
+        return Scan(
+            SBP_LINK,
+            amount=link.sum_kopecks,
+            link=LinkSeen(link.id, link.kind, link.member),
+            warnings=link.warnings,
+        )
     reading = templates.read(text.strip(), symbology)
     if reading is None:
         raise Refusal(

@@ -88,8 +88,6 @@ async def test_links_and_barcodes_are_told_apart(region: Gateway) -> None:
         "id": "BD20001KFVL3DTB188K8MHAE2JQ5L627",
         "kind": "dynamic",
         "member": "100000000004",
-        "sum_kopecks": 12300,
-        "warnings": [],
     }
     told = (await scan(region, "7707083893L220012345S120000")).json
     assert (told["kind"], told["template"]) == ("barcode", "sber")
