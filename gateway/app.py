@@ -32,7 +32,8 @@ from gateway.flows.accept_payment import Intake
 from gateway.flows.authorise_payment import Asking
 from gateway.flows.context import Context
 from gateway.flows.hear_acquirer import Hearing
-from gateway.flows.poll_acquirers import Poller
+from gateway.flows.poll_acquirers import Poller, waiting_tries
+from gateway.flows.refund_by_acquirer import Refunding
 from gateway.scans import templates
 from gateway.scans.darkroom import Darkroom
 from gateway.splitting.plans import PlanShelf
@@ -132,6 +133,7 @@ async def _running(
     intake = Intake(context, telemetry)
     hearing = Hearing(context, intake, telemetry)
     asking = Asking(context, acquirers, hearing, encode.started)
+    refunding = Refunding(context, acquirers, telemetry)
     limit = RateLimit(
         settings.rate_limit_per_s, settings.workers, context.clock, settings.redis_url
     )
@@ -151,6 +153,7 @@ async def _running(
         acquirers,
         asking,
         hearing,
+        refunding,
         stopping=asyncio.Event(),
         loop=asyncio.get_running_loop(),
     )
@@ -160,7 +163,9 @@ async def _running(
     await intake.start()
     await runner.setup()
     watching = [
-        asyncio.create_task(Poller(context, one, hearing).run(), name=f"poller of {name}")
+        asyncio.create_task(
+            Poller(context, one, hearing, refunding).run(), name=f"poller of {name}"
+        )
         for name, one in acquirers.items()
     ]
     if slot == GAUGES_SLOT:
@@ -227,6 +232,8 @@ async def _count_money(context: Context, telemetry: Telemetry) -> None:
     while True:
         try:
             telemetry.money(await gauges.money(context.connection, pause))
+            async with context.connection() as conn:
+                telemetry.waiting(await waiting_tries(context, conn))
         except Exception as failure:
             log_bug(failure, "the money gauges")
         await asyncio.sleep(GAUGES_EVERY_S)
