@@ -29,7 +29,7 @@ def described(folder: Path) -> dict[str, Any]:
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
         "file_system": _file_system(folder),
-        "fdatasync_us": round(_sync_s(folder) * 1e6),
+        "fdatasync_us": round(sync_s(folder) * 1e6),
         "load_average": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "postgresql": _first_line([str(embedded.binary("postgres")), "--version"]),
@@ -55,7 +55,7 @@ def _file_system(folder: Path) -> str:
     return max(fitting)[1] if fitting else "unknown"
 
 
-def _sync_s(folder: Path) -> float:
+def sync_s(folder: Path) -> float:
     """The median time of one 8 kB write made durable."""
     path = folder / f"kopeck-sync-{os.getpid()}"
     file = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
@@ -93,6 +93,19 @@ def pss_mb_of_children(process_id: int, word: str) -> list[float]:
     return found
 
 
+def cpu_s_by_child(process_id: int, word: str) -> tuple[float, float]:
+    """Processor time of the children whose command line has the word, and of all the others; each
+    with all below it.
+    """
+    processes = _processes()
+    spent = [0, 0]
+    for child, (parent, _) in processes.items():
+        if parent == process_id:
+            words = (Path("/proc") / str(child) / "cmdline").read_bytes().split(b"\0")
+            spent[word.encode() not in words] += _ticks_below(processes, child)
+    return spent[0] * _TICK_S, spent[1] * _TICK_S
+
+
 class Disturbance:
     """Cores that processes other than ours used since it was made."""
 
@@ -116,15 +129,18 @@ def _busy_s() -> float:
 
 
 def _ours_s() -> float:
-    """Processor time of this process and all below it, the ended ones counted by their parents."""
-    processes = _processes()
-    ours = {os.getpid()}
+    return _ticks_below(_processes(), os.getpid()) * _TICK_S
+
+
+def _ticks_below(processes: dict[int, tuple[int, int]], top: int) -> int:
+    """Processor time of a process and all below it, the ended ones counted by their parents."""
+    family = {top}
     added = True
     while added:
-        below = {pid for pid, (parent, _) in processes.items() if parent in ours} - ours
+        below = {pid for pid, (parent, _) in processes.items() if parent in family} - family
         added = bool(below)
-        ours |= below
-    return sum(processes[pid][1] for pid in ours if pid in processes) * _TICK_S
+        family |= below
+    return sum(processes[pid][1] for pid in family if pid in processes)
 
 
 def _processes() -> dict[int, tuple[int, int]]:
