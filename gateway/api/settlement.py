@@ -22,7 +22,11 @@ PAYOUT_FILE_TYPES: Final = {
     "pain001": "application/xml; charset=utf-8",
 }
 _ENDINGS: Final = {"1c": "txt", "ed101": "xml", "pain001": "xml"}
-REPORT_TYPES: Final = {"csv": "text/csv; charset=utf-8", "json": replies.JSON}
+REPORT_TYPES: Final = {
+    "csv": "text/csv; charset=utf-8",
+    "json": replies.JSON,
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 
 _batch_body = msgspec.json.Decoder(bodies.SettlementBatchBody)
 _no_body = msgspec.json.Decoder(bodies.NoBody)
@@ -114,7 +118,8 @@ async def report(house: House, call: Call) -> web.StreamResponse:
     async with aclosing(pieces):
         await response.prepare(call.request)
         async for piece in pieces:
-            await response.write(piece)
+            if piece:
+                await response.write(piece)
         await response.write_eof()
     return response
 

@@ -16,19 +16,10 @@ from gateway.flows.patience import patiently
 from gateway.journal.db_transaction import counting
 from gateway.parties import store as party_store
 from gateway.settlement import store as settlement_store
-from gateway.settlement.report_files import (
-    CSV_LAYOUT,
-    JSON_LAYOUT,
-    csv_head,
-    csv_text,
-    json_head,
-    json_tail,
-    json_text,
-)
+from gateway.settlement.report_forms import FORMATS, report_form
 from gateway.settlement.store import BatchRow, PositionRow
 from splitcore import ShareRows
 
-FORMATS = ("csv", "json")
 # Records are fetched so many at a time, the next while these are told, and told in such pieces.
 RECORDS_AT_ONCE = 32_768
 PIECE_BYTES = 262_144
@@ -72,24 +63,19 @@ async def _lay_out(context: Context, number: int) -> None:
 async def _chunks(
     context: Context, batch: BatchRow, position: PositionRow, recipient: int, name: str
 ) -> AsyncGenerator[bytes, None]:
-    is_csv = name == "csv"
-    rows = ShareRows(CSV_LAYOUT if is_csv else JSON_LAYOUT)
-    text = csv_text if is_csv else json_text
-    head = json_head(shown(SETTLEMENT_BATCH, batch.id), position.recipient)
-    yield csv_head() if is_csv else head
-    is_first = not is_csv
-    async with aclosing(_pages(context, batch.number, recipient, rows, text)) as read:
+    form = report_form(name, shown(SETTLEMENT_BATCH, batch.id), position.recipient)
+    rows = ShareRows(form.layout)
+    yield form.head()
+    async with aclosing(_pages(context, batch.number, recipient, rows, form.text)) as read:
         async for pages in read:
             rows.read(pages)
             while content := rows.next_text(PIECE_BYTES):
-                # JSON's rows each begin with a comma.
-                yield content[is_first:]
-                is_first = False
+                if piece := form.rows(content):
+                    yield piece
     count, gross, commission, refunds = rows.totals()
     if (gross, commission, refunds) != (position.gross, position.commission, position.refunds):
         raise InvariantBroken("Expected a report whose rows add up to its position")
-    if not is_csv:
-        yield json_tail(count, gross, commission, refunds)
+    yield form.tail(count, gross, commission, refunds)
 
 
 async def _pages(

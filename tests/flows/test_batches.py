@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 import pytest
+from python_calamine import CalamineWorkbook
 
 from gateway.domain.bill import Charge
 from gateway.domain.party import Caller
@@ -20,6 +21,7 @@ from gateway.domain.refusals import Refusal, Unavailable
 from gateway.flows import close_batch
 from gateway.flows.payout_files import FORMATS, payout_file
 from gateway.flows.reports import report
+from gateway.settlement.report_files import CSV_HEADER
 from gateway.storage import keys
 from tests.flows.losing_wire import LOST_BEFORE, LosingWire
 from tests.flows.oracle import check_books, check_splits
@@ -276,6 +278,13 @@ async def test_a_reports_rows_add_up_to_the_position(region: Region) -> None:
             shown = orjson.loads(await report_of(region, batch, position["recipient"], "json"))
             assert len(shown["rows"]) == len(rows)
             assert shown["totals"]["net"] == position["net"]
+            book = await report_of(region, batch, position["recipient"], "xlsx")
+            sheet = CalamineWorkbook.from_filelike(io.BytesIO(book)).get_sheet_by_index(0)
+            head, *cells = sheet.to_python()
+            assert head == list(CSV_HEADER)
+            assert [[str(int(v)) if isinstance(v, float) else v for v in row] for row in cells] == [
+                list(row.values()) for row in rows
+            ]
     with pytest.raises(Refusal, match="not_found"):
         await report_of(region, await first_batch(region), "centre", "csv")
     await check_books(region.conn)

@@ -1,0 +1,96 @@
+"""The formats of a recipient's report, each as what goes before its rows, around and after them."""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from gateway.settlement.report_book import XLSX_LAYOUT, ReportBook, xlsx_text
+from gateway.settlement.report_files import (
+    CSV_LAYOUT,
+    JSON_LAYOUT,
+    csv_head,
+    csv_text,
+    json_head,
+    json_tail,
+    json_text,
+)
+
+FORMATS: Final = ("csv", "json", "xlsx")
+
+
+class ReportForm(Protocol):
+    """One report in one format, used once from head to tail.
+
+    `layout` is for splitcore's ShareRows.
+    """
+
+    layout: Sequence[bytes]
+
+    def text(self, text: str, /) -> bytes:
+        """A name as it stands in a row."""
+
+    def head(self) -> bytes:
+        """What goes before the rows."""
+
+    def rows(self, content: bytes) -> bytes:
+        """Rows as they were laid out; empty where they wait for more."""
+
+    def tail(self, rows: int, gross: int, commission: int, refunds: int) -> bytes:
+        """What goes after them, which add up so (kopecks)."""
+
+
+def report_form(name: str, settlement_batch: str, recipient: str) -> ReportForm:
+    """The form of a format in FORMATS."""
+    if name == "csv":
+        return _Csv()
+    return _Json(settlement_batch, recipient) if name == "json" else _Xlsx()
+
+
+class _Csv:
+    layout: Sequence[bytes] = CSV_LAYOUT
+    text = staticmethod(csv_text)
+
+    def head(self) -> bytes:
+        return csv_head()
+
+    def rows(self, content: bytes) -> bytes:
+        return content
+
+    def tail(self, rows: int, gross: int, commission: int, refunds: int) -> bytes:
+        return b""
+
+
+class _Json:
+    layout: Sequence[bytes] = JSON_LAYOUT
+    text = staticmethod(json_text)
+
+    def __init__(self, settlement_batch: str, recipient: str) -> None:
+        self._head = json_head(settlement_batch, recipient)
+        self._begun = False
+
+    def head(self) -> bytes:
+        return self._head
+
+    def rows(self, content: bytes) -> bytes:
+        # Rows each begin with a comma, which the first has nothing to part from.
+        begun, self._begun = self._begun, True
+        return content if begun else content[1:]
+
+    def tail(self, rows: int, gross: int, commission: int, refunds: int) -> bytes:
+        return json_tail(rows, gross, commission, refunds)
+
+
+class _Xlsx:
+    layout: Sequence[bytes] = XLSX_LAYOUT
+    text = staticmethod(xlsx_text)
+
+    def __init__(self) -> None:
+        self._book = ReportBook()
+
+    def head(self) -> bytes:
+        return b""
+
+    def rows(self, content: bytes) -> bytes:
+        return self._book.add(content)
+
+    def tail(self, rows: int, gross: int, commission: int, refunds: int) -> bytes:
+        return self._book.finish()
