@@ -145,6 +145,15 @@ class Settings:
 
     # The acquirers that are asked to take payments, a TOML table each; without it nobody is.
     acquirers: Path | None = _setting(Path, None)
+
+    # What banks and agents may pay by the biller protocols, in kopecks; what becomes of what they
+    # pay to an account without a bill; and after how many months without a new bill an account is
+    # inactive to them (0: never).
+    biller_amount_min: int = _setting(_whole(1, 9_999_999_999), 1)
+    biller_amount_max: int = _setting(_whole(1, 9_999_999_999), 9_999_999_999)
+    biller_unknown_account: str = _setting(_one_of("refuse", "suspense"), "refuse")
+    biller_inactive_months: int = _setting(_whole(0, 1_200), 0)
+
     # Descriptors of acquirers' files beside those of the product, a TOML file each.
     report_layouts: Path | None = _setting(Path, None)
     # Templates of linear barcodes before those of the product, a TOML file each.
@@ -232,6 +241,10 @@ def _relations(settings: Settings) -> list[str]:
         (s.group_size_max <= s.queue_max, "group_size_max <= queue_max"),
         (s.body_bytes_max <= s.upload_bytes_max, "body_bytes_max <= upload_bytes_max"),
         (s.pool_min <= s.pool_max, "pool_min <= pool_max"),
+        (
+            s.biller_amount_min <= s.biller_amount_max,
+            "biller_amount_min <= biller_amount_max",
+        ),
         (s.lock_timeout_ms <= s.statement_timeout_ms, "lock_timeout_ms <= statement_timeout_ms"),
         (
             s.statement_timeout_ms <= s.commit_deadline_ms,

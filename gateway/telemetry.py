@@ -23,6 +23,7 @@ from prometheus_client import (
     values,
 )
 
+from gateway.domain import biller
 from gateway.domain.party import RECIPIENT_KINDS
 from gateway.domain.payment import METHODS
 from gateway.domain.states import PAYOUT_STATES
@@ -112,6 +113,7 @@ class Telemetry:
         self._declare_payments()
         self._declare_money()
         self._declare_acquirers()
+        self._declare_billers()
         requests = Counter(
             "kopeck_http_requests_total",
             "Requests answered, by route and status.",
@@ -202,6 +204,26 @@ class Telemetry:
         )
         self._payouts = {state: payouts.labels(state) for state in PAYOUT_STATES}
 
+    def _declare_billers(self) -> None:
+        answers = Counter(
+            "kopeck_biller_answers_total",
+            "Answers by the biller protocols, by command and by verdict.",
+            ["protocol", "command", "verdict"],
+            registry=self.registry,
+        )
+        self._biller_answers = answers
+        conflicts = Counter(
+            "kopeck_biller_conflicts_total",
+            "Operations of banks and agents that came again with another sum or account.",
+            ["protocol", "differs"],
+            registry=self.registry,
+        )
+        self._biller_conflicts = {
+            (protocol, differs): conflicts.labels(protocol, differs)
+            for protocol in biller.PROTOCOLS
+            for differs in biller.DIFFERENCES
+        }
+
     def _histogram(self, name: str, told: str, buckets: Iterable[float]) -> Observations:
         made = Observations(Histogram(name, told, registry=self.registry, buckets=tuple(buckets)))
         self._observations.append(made)
@@ -234,6 +256,14 @@ class Telemetry:
     def authorisation(self, kind: str, outcome: str) -> None:
         """What a payment that we started came to; a kind of acquirer and a word of their list."""
         self._authorisations.labels(kind, outcome).inc()
+
+    def biller_answered(self, protocol: str, command: str, verdict: str) -> None:
+        """One more answer by a biller protocol; all three words are from its closed lists."""
+        self._biller_answers.labels(protocol, command, verdict).inc()
+
+    def biller_conflict(self, protocol: str, differs: str) -> None:
+        """An operation came again with something else; both words are from the closed lists."""
+        self._biller_conflicts[protocol, differs].inc()
 
     def group(self, size: int, seconds: float) -> None:
         """A commit group of `size` payments took `seconds`."""

@@ -17,7 +17,7 @@ from gateway.api.failures import told
 from gateway.api.rate_limit import RateLimit
 from gateway.api.replies import Reply
 from gateway.api.request import Request, log_bug
-from gateway.api.routes import EVERYBODY, JSON_BODY, NO_BODY, Route, RouteTable
+from gateway.api.routes import EVERYBODY, JSON_BODY, NO_BODY, InOwnWords, Route, RouteTable
 from gateway.domain import ids
 from gateway.domain.party import Caller
 from gateway.domain.refusals import Refusal, Unavailable
@@ -137,6 +137,8 @@ class Door:
         return reply
 
     async def _serve(self, route: Route, request: Request, names: tuple[str, ...]) -> Answer:
+        if route.in_own_words is not None:
+            return await self._serve_in_own_words(route, route.in_own_words, request, names)
         if route.gated and self.full:
             # Before any work, also that of finding out who asks.
             raise overloaded()
@@ -144,17 +146,38 @@ class Door:
         if route.roles is not EVERYBODY:
             given = request.headers.getall("Authorization", [])
             caller = await self.let_in(route, given)
-        if route.body is NO_BODY:
-            return await route.view(self._house, Call(request, caller, names, b""))
+        return await self._carry_out(route, request, names, caller)
+
+    async def _serve_in_own_words(
+        self, route: Route, told: InOwnWords, request: Request, names: tuple[str, ...]
+    ) -> Answer:
+        """As others are served, but that the view's protocol answers all once the key is good."""
+        given = request.headers.getall("Authorization", [])
+        if route.key_in_path:
+            given = [f"Bearer {names[-1]}"]
+        caller = await self._recognise(route, given)
+        try:
+            await self._admit(caller)
+            return await self._carry_out(route, request, names, caller)
+        except Exception as failure:
+            return told(self._house, request, failure)
+
+    async def _carry_out(
+        self, route: Route, request: Request, names: tuple[str, ...], caller: Caller | None
+    ) -> Answer:
         if not route.gated:
-            content = await self._body(route, request)
-            return await route.view(self._house, Call(request, caller, names, content))
+            return await self._see(route, request, names, caller)
         self.enter()
         try:
-            content = await self._body(route, request)
-            return await route.view(self._house, Call(request, caller, names, content))
+            return await self._see(route, request, names, caller)
         finally:
             self.leave()
+
+    async def _see(
+        self, route: Route, request: Request, names: tuple[str, ...], caller: Caller | None
+    ) -> Answer:
+        content = b"" if route.body is NO_BODY else await self._body(route, request)
+        return await route.view(self._house, Call(request, caller, names, content))
 
     def let_in_now(self, route: Route, header: str) -> Caller | None:
         """As `let_in`, by what is known; None where that has to be asked for."""
@@ -174,12 +197,19 @@ class Door:
 
         Refuses `unauthenticated`, `forbidden` and `rate_limited`.
         """
+        caller = await self._recognise(route, headers)
+        await self._admit(caller)
+        return caller
+
+    async def _recognise(self, route: Route, headers: list[str]) -> Caller:
         caller = await self._authenticator.caller(headers)
         if caller.role not in route.roles:
             raise Refusal("forbidden", f"Expected role {' or '.join(sorted(route.roles))}")
+        return caller
+
+    async def _admit(self, caller: Caller) -> None:
         if self._limit.enabled and not await self._limit.admits(caller.number):
             raise _rate_limited()
-        return caller
 
     async def _body(self, route: Route, request: Request) -> bytes:
         """The whole body of a JSON route; of a stream only that it may be read."""

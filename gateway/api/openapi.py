@@ -48,6 +48,8 @@ _TAGS: Final = {
     "/v1/acquirer-reports": "Acquirer reports",
     "/v1/report-policies": "Acquirer reports",
     "/v1/acquirers": "Payments",
+    "/osmp": "Biller protocols",
+    "/sber": "Biller protocols",
 }
 _QUERY: Final[dict[str, dict[str, Any]]] = {
     "subscriber_account": {"type": "string", "pattern": bodies.ACCOUNT_PATTERN},
@@ -59,6 +61,17 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
         "description": "next_cursor of the page before",
     },
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+    "command": {"type": "string", "examples": ["check", "pay"]},
+    "txn_id": {"type": "string", "pattern": "^[0-9]{1,20}$"},
+    "txn_date": {"type": "string", "description": "YYYYMMDDHHMMSS of Moscow"},
+    "account": {"type": "string", "pattern": bodies.ACCOUNT_PATTERN},
+    "sum": {"type": "string", "examples": ["200.00"]},
+    "cancel_txn_id": {"type": "string", "pattern": "^[0-9]{1,20}$"},
+    "ACTION": {"type": "string", "examples": ["check", "payment"]},
+    "ACCOUNT": {"type": "string", "pattern": bodies.ACCOUNT_PATTERN},
+    "AMOUNT": {"type": "string", "examples": ["200.00"]},
+    "PAY_ID": {"type": "string", "pattern": "^[0-9]{1,20}$"},
+    "PAY_DATE": {"type": "string", "description": "DD.MM.YYYY_HH24:MI:SS of Moscow"},
 }
 
 
@@ -116,6 +129,11 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["requestBody"] = _request_body(route)
     if route.roles == EVERYBODY:
         operation["security"] = []
+    elif route.key_in_path:
+        operation["security"] = []
+        operation["description"] = (
+            f"Role: {', '.join(sorted(route.roles))}; its key is the last segment of the path."
+        )
     else:
         operation["security"] = [{"key": []}]
         operation["description"] = f"Role: {', '.join(sorted(route.roles))}."
@@ -155,6 +173,8 @@ def _tag(path: str) -> str:
 def _pattern(path: str, name: str) -> str:
     if name == "subscriber_account":
         return bodies.ACCOUNT_PATTERN
+    if name == "secret":
+        return "^[A-Za-z0-9_-]{8,256}$"
     if name == "method":
         return f"^({'|'.join(METHODS)})$"
     if name == "refund":

@@ -15,10 +15,13 @@ from msgspec import Struct
 from gateway.api import plain
 from gateway.api.call import Call, House
 from gateway.api.replies import Reply
+from gateway.api.request import Request
 from gateway.config import StartRefused
 from gateway.domain.party import ROLES
 
 View = Callable[[House, Call], Awaitable[Reply | web.StreamResponse]]
+
+InOwnWords = Callable[[House, Request, Exception], Reply]
 
 EVERYBODY: Final = frozenset[str]({"*"})
 """The policy of a route that asks for no key."""
@@ -38,7 +41,9 @@ class Route:
     `roles`: who may use it, or EVERYBODY. `body`: NO_BODY, JSON_BODY (read whole, bounded) or
     STREAM (the view reads it line by line). `keyed`: takes an Idempotency-Key. `gated`: is
     refused early when too many payments wait. `formats`: values of the query's format. `takes`:
-    media types of a body that is a file. The rest is for the OpenAPI document.
+    media types of a body that is a file. `key_in_path`: the caller's key is the last value of the
+    path, and no header is looked at. `in_own_words` answers what fails once the caller is let in,
+    for a protocol that has no problems. The rest is for the OpenAPI document.
     """
 
     method: str
@@ -49,6 +54,8 @@ class Route:
     body: str = NO_BODY
     keyed: bool = False
     gated: bool = False
+    key_in_path: bool = False
+    in_own_words: InOwnWords | None = None
     summary: str = ""
     asks: type[Struct] | None = None
     answers: Mapping[int, Any] | None = None

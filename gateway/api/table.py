@@ -9,6 +9,7 @@ from gateway.api import (
     acquirers,
     answers,
     bank_statements,
+    billers,
     bills,
     bodies,
     bulk,
@@ -20,6 +21,7 @@ from gateway.api import (
     settlement,
 )
 from gateway.api.routes import EVERYBODY, JSON_BODY, NO_BODY, STREAM, Route
+from gateway.billers import xml
 from gateway.flows.scan import Scan
 from gateway.payouts.statements.reading import FORMATS
 
@@ -27,6 +29,9 @@ ACQUIRER: Final = frozenset({"acquirer"})
 OPERATOR: Final = frozenset({"operator"})
 APPROVER: Final = frozenset({"approver"})
 READERS: Final = frozenset({"operator", "auditor"})
+
+OSMP_NAMES: Final = ("command", "txn_id", "txn_date", "account", "sum", "cancel_txn_id")
+SBER_NAMES: Final = ("ACTION", "ACCOUNT", "AMOUNT", "PAY_ID", "PAY_DATE", *OSMP_NAMES[:-1])
 
 _SPLIT_CODES: Final = (
     "amount_out_of_range",
@@ -50,6 +55,7 @@ def routes() -> list[Route]:
         *_reports(),
         *_settlement(),
         *_payouts(),
+        *_billers(),
         *_probes(),
     ]
 
@@ -462,6 +468,38 @@ def _payouts() -> list[Route]:
             takes=bank_statements.FILE_TYPES,
         ),
     ]
+
+
+def _billers() -> list[Route]:
+    """Each protocol with its key in the path, and in a header, as a proxy in front may add it."""
+    found = []
+    protocols = (
+        ("osmp", "OSMP (QIWI)", billers.take_osmp, billers.osmp_failed, OSMP_NAMES),
+        ("sber", "Sberbank's, №1 and №2", billers.take_sber, billers.sber_failed, SBER_NAMES),
+    )
+    for protocol, title, view, failed, names in protocols:
+        for key_in_path in (True, False):
+            for method in ("GET", "POST"):
+                form = method == "POST"
+                found.append(
+                    Route(
+                        method=method,
+                        path=f"/{protocol}/{{secret}}" if key_in_path else f"/{protocol}",
+                        name=f"{protocol}{'' if key_in_path else '_by_header'}_{method.lower()}",
+                        view=view,
+                        roles=ACQUIRER,
+                        body=STREAM if form else NO_BODY,
+                        gated=True,
+                        key_in_path=key_in_path,
+                        in_own_words=failed,
+                        summary=f"The biller protocol {title}: check, pay, take back",
+                        answers={200: None},
+                        answer_types=(xml.MEDIA_TYPE,),
+                        query=() if form else names,
+                        takes=billers.FORM_TYPES if form else (),
+                    )
+                )
+    return found
 
 
 def _probes() -> list[Route]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
+import orjson
 
 from gateway.bills import rows
 from gateway.bills.rows import BillRow
@@ -19,6 +20,7 @@ _LOCK = """
     FROM open_bills WHERE subscriber_account = ANY (string_to_array($1, ' '))
     ORDER BY subscriber_account FOR UPDATE
 """
+_PAYER = "SELECT payer FROM bills WHERE subscriber_account = $1 AND number = $2"
 _SAVE_PAID = "SELECT save_paid($1, $2, $3)"
 _NUMBERS = """
     SELECT array(SELECT nextval('bills_number_seq') FROM generate_series(1, $1))
@@ -81,6 +83,12 @@ async def lock(conn: Any, accounts: Sequence[str]) -> dict[str, OpenBill]:
     Rows are locked in the order of the accounts, so that groups cannot wait for each other.
     """
     return _by_account(await conn.fetch(_LOCK, " ".join(accounts)))
+
+
+async def payer_of(conn: Any, bill: OpenBill) -> object:
+    """What the billing centre told of the payer: a JSON object, a text, or None."""
+    text = await conn.fetchval(_PAYER, bill.subscriber_account, bill.bill)
+    return None if text is None else orjson.loads(text)
 
 
 async def save_paid(conn: Any, paid: Sequence[tuple[str, bytes, int]]) -> None:

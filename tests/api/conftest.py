@@ -133,7 +133,8 @@ def settings_for(url: str, **changes: Any) -> Settings:
 
 @asynccontextmanager
 async def served(url: str, **changes: Any) -> AsyncIterator[Gateway]:
-    """A worker that listens on a free port."""
+    """A worker that listens on a free port; `callers`: the first on its database makes them."""
+    callers = changes.pop("callers", True)
     telemetry = Telemetry("0.0.0", "kernel")
     async with (
         app.open_context(settings_for(url, **changes), url) as context,
@@ -146,7 +147,8 @@ async def served(url: str, **changes: Any) -> AsyncIterator[Gateway]:
         assert isinstance(server, Server)
         async with aiohttp.ClientSession(auto_decompress=False) as session:
             gateway = Gateway(server, port, session, url)
-            await _add_callers(gateway)
+            if callers:
+                await _add_callers(gateway)
             yield gateway
 
 
