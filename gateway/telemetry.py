@@ -239,9 +239,9 @@ class Telemetry:
         if not self._waiting:
             self._flush_later()
 
-    def payment(self, method: str, outcome: str) -> None:
-        """One more payment; both words are from the closed lists."""
-        self._payments[method, outcome].inc()
+    def payment(self, method: str, outcome: str, count: int = 1) -> None:
+        """One more payment, or several; both words are from the closed lists."""
+        self._payments[method, outcome].inc(count)
 
     def waiting(self, tries: Iterable[tuple[str, str, int, float]]) -> None:
         """Shows how many tries of each kind stand in each open state, and how old the oldest is."""

@@ -7,6 +7,7 @@ put aside on disk.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -105,6 +106,7 @@ class _Outcomes:
         self._response = response
         self._spool = spool
         self._index = 0
+        self._counts: Counter[tuple[str, str]] = Counter()
 
     async def answer(self, window: Window) -> None:
         """Writes what comes out of the window until its end."""
@@ -138,9 +140,9 @@ class _Outcomes:
         else:
             method, outcome = UNKNOWN_METHOD, line
         if isinstance(outcome, Receipt):
-            self._telemetry.payment(method, outcome_of(outcome))
+            self._counts[method, outcome_of(outcome)] += 1
             return encode.bulk_outcome(index, replies.CREATED, outcome.payment, outcome.replayed)
-        self._telemetry.payment(method, failed_as(outcome))
+        self._counts[method, failed_as(outcome)] += 1
         return encode.bulk_problem(index, problems.as_object(*told(outcome)))
 
     async def _writer(self) -> AbstractStreamWriter:
@@ -150,6 +152,10 @@ class _Outcomes:
         return writer
 
     async def _send(self, piece: bytes) -> None:
+        # Counted before it is answered, but not one by one, which costs as much as the answer.
+        for (method, became), count in self._counts.items():
+            self._telemetry.payment(method, became, count)
+        self._counts.clear()
         writer = await self._writer()
         self._spool.append(piece)
         while len(self._spool) and self._unsent() < SENT_BYTES_MAX:

@@ -1,18 +1,18 @@
 """Rows of bills and open bills as the bytes that a binary COPY takes.
 
 Most of a row is the same for all bills of a form, and most of what is left is the same in both
-tables: each is put into bytes once, and the columns stand in an order that allows it. Handing
-asyncpg a tuple a row costs three times as much.
+tables: each is put into bytes once, and the columns stand in an order that allows it.
 """
 
 from collections.abc import Sequence, Set
-from datetime import UTC, datetime
+from datetime import datetime
 from struct import Struct as Layout
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
 from gateway.domain.packed_bill import BillForm, PackedBill
+from gateway.storage.binary_copy import LENGTH, NULL, field, joined, moment
 
 BILL_COLUMNS: Final = (
     *("number", "subscriber_account", "counts_from", "loaded_after", "due", "weight", "payer"),
@@ -23,20 +23,14 @@ OPEN_COLUMNS: Final = (
     *("period", "plan", "overpayment"),
 )
 
-_SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_END: Final = b"\xff\xff"
-_NULL: Final = b"\xff\xff\xff\xff"
 _COUNT: Final = Layout(">h").pack
-_LENGTH: Final = Layout(">i").pack
 _SMALL: Final = Layout(">ih").pack
 _INTEGER: Final = Layout(">ii").pack
-_MOMENT: Final = Layout(">iq").pack
 _NUMBER_AND_LENGTH: Final = Layout(">iqi").pack
 _COUNTS_AND_LENGTH: Final = Layout(">iiiii").pack
 _JSONB: Final = b"\x01"
 _BILL: Final = _COUNT(len(BILL_COLUMNS))
 _OPEN: Final = _COUNT(len(OPEN_COLUMNS))
-_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class BillRow(Struct, frozen=True, gc=False):
@@ -67,7 +61,7 @@ def copied(
     bills: list[bytes] = []
     first: list[bytes] = []
     following: list[bytes] = []
-    by = _INTEGER(4, caller) + _moment(at)
+    by = _INTEGER(4, caller) + moment(at)
     forms: dict[BillForm, tuple[bytes, bytes]] = {}
     for row, number in zip(rows, numbers, strict=True):
         bill = row.bill
@@ -82,38 +76,26 @@ def copied(
                 account,
                 _COUNTS_AND_LENGTH(4, row.counts_from, 4, row.sequence, len(due)),
                 due,
-                _NULL if bill.weight is None else _LENGTH(len(bill.weight)) + bill.weight,
+                field(bill.weight),
             )
         )
-        payer = _NULL if bill.payer is None else _jsonb(bill.payer)
+        payer = NULL if bill.payer is None else _jsonb(bill.payer)
         bills += (_BILL, shared, payer, of_form[0])
         paid = row.paid
         to_open = following if bill.subscriber_account in opened else first
-        to_open += (_OPEN, shared, _LENGTH(len(paid)), paid, of_form[1])
+        to_open += (_OPEN, shared, LENGTH(len(paid)), paid, of_form[1])
     return Copied(
-        _joined(bills), _joined(first) if first else None, _joined(following) if following else None
+        joined(bills), joined(first) if first else None, joined(following) if following else None
     )
-
-
-def _joined(fields: list[bytes]) -> bytes:
-    return b"".join((_SIGNATURE, *fields, _END))
 
 
 def _form_bytes(form: BillForm, plan: int, by: bytes) -> tuple[bytes, bytes]:
     """The last fields of a bill and of an open bill, which are the same for all of a form."""
     period = form.period.encode()
-    as_of = _NULL if form.as_of is None else _moment(form.as_of)
-    shared = _LENGTH(len(period)) + period + _INTEGER(4, plan) + _SMALL(2, form.overpayment)
+    as_of = NULL if form.as_of is None else moment(form.as_of)
+    shared = LENGTH(len(period)) + period + _INTEGER(4, plan) + _SMALL(2, form.overpayment)
     return shared + as_of + by, shared
 
 
 def _jsonb(text: str) -> bytes:
-    content = _JSONB + text.encode()
-    return _LENGTH(len(content)) + content
-
-
-def _moment(at: datetime) -> bytes:
-    """Microseconds since 2000, which is how a timestamptz is kept."""
-    since = at - _EPOCH
-    seconds = since.days * 86_400 + since.seconds
-    return _MOMENT(8, seconds * 1_000_000 + since.microseconds)
+    return field(_JSONB + text.encode())

@@ -10,6 +10,7 @@ import orjson
 from gateway.bills import rows
 from gateway.bills.rows import BillRow
 from gateway.domain.bill import OpenBill
+from gateway.storage.binary_copy import copy
 
 _FIND = "SELECT * FROM find_open_bills($1)"
 # Accounts come as one text: none has a space, and asyncpg takes 0.3 µs to look at an entry of an
@@ -134,22 +135,16 @@ async def add(
     """
     numbers = await conn.fetchval(_NUMBERS, len(added))
     bills, first, following = rows.copied(added, numbers, opened, caller, at)
-    await _copy(conn, "bills", rows.BILL_COLUMNS, bills)
+    await copy(conn, "bills", rows.BILL_COLUMNS, bills)
     if following is not None:
         await conn.execute(_MAKE_NEXT)
-        await _copy(conn, _NEXT, rows.OPEN_COLUMNS, following)
+        await copy(conn, _NEXT, rows.OPEN_COLUMNS, following)
         await conn.execute(_OPEN_NEXT)
     if first is not None:
         try:
-            await _copy(conn, "open_bills", rows.OPEN_COLUMNS, first)
+            await copy(conn, "open_bills", rows.OPEN_COLUMNS, first)
         except asyncpg.UniqueViolationError:
             raise OpenedMeanwhile from None
-
-
-async def _copy(conn: Any, table: str, columns: Sequence[str], content: bytes) -> None:
-    # asyncpg takes bare bytes for the path of a file.
-    source = memoryview(content)
-    await conn.copy_to_table(table, columns=columns, source=source, format="binary")
 
 
 def _by_account(rows: Sequence[Any]) -> dict[str, OpenBill]:

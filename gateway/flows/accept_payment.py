@@ -14,7 +14,7 @@ from gateway.domain.refusals import Unavailable
 from gateway.flows.commit_group import CommitGroup, Outcome, SplitObserver
 from gateway.flows.context import Context
 from gateway.flows.patience import PAUSE_S
-from gateway.journal.db_transaction import writing
+from gateway.journal.db_transaction import streaming, writing
 from gateway.journal.group_commit import Accumulator, Committer, commit_apart
 from gateway.journal.store import NotAsItWas
 from gateway.storage.postgres import to_be_found_out
@@ -117,7 +117,7 @@ class Intake:
     async def _commit_group(self, requests: list[PaymentRequest]) -> Sequence[Outcome]:
         started = time.perf_counter()
         async with self._connection() as conn:
-            outcomes = await self._committed_at_once(conn, requests)
+            outcomes = await self._committed_as_new(conn, requests)
             if outcomes is None:
                 group = CommitGroup(self._context, requests, self._observe)
                 async with writing(conn):
@@ -126,20 +126,23 @@ class Intake:
         self._observe.group(len(requests), time.perf_counter() - started)
         return outcomes
 
-    async def _committed_at_once(
+    async def _committed_as_new(
         self, conn: Any, requests: list[PaymentRequest]
     ) -> Sequence[Outcome] | None:
-        """The outcomes of a small group that nobody came between; None for the long way.
+        """The outcomes of a group that nobody came between; None for the long way.
 
         Where somebody did, the next groups are likely to meet others as well.
         """
         if self._long_way > 0:
             self._long_way -= 1
             return None
-        if len(requests) > AT_ONCE_MAX:
-            return None
+        group = CommitGroup(self._context, requests, self._observe)
         try:
-            return await CommitGroup(self._context, requests, self._observe).at_once(conn)
+            if len(requests) <= AT_ONCE_MAX:
+                return await group.at_once(conn)
+            async with streaming(conn):
+                await group.write_new(conn)
+            return await group.outcomes(conn)
         except NotAsItWas:
             self._long_way = LONG_WAY_GROUPS
             return None

@@ -2,7 +2,8 @@
 
 The long way claims keys and locks bills, splits, writes and leaves the commit to its caller. Small
 groups go at once: split by the bills as they are, then claim, write and commit in one statement,
-which looks again whether all is still as it was.
+which looks again whether all is still as it was. Large groups of new keys go the long way with a
+quicker claim.
 """
 
 import time
@@ -82,9 +83,25 @@ class CommitGroup:
         await journal_store.commit_at_once(conn, version, self._accepted_at, self._rows, self._paid)
         return self._told()
 
+    async def write_new(self, conn: Any) -> None:
+        """As `write`, in a transaction of `streaming`, at a lower cost for many payments.
+
+        Raises NotAsItWas where a key is not new; then the transaction can only be rolled back.
+        """
+        if len(self._first) < len(self._requests):
+            raise journal_store.NotAsItWas
+        cut = await journal_store.claim_new(conn, self._requests)
+        accounts = {request.subscriber_account for request in self._requests}
+        bills = await bill_store.lock(conn, list(accounts))
+        await self._write(conn, cut, range(len(self._requests)), bills)
+
     async def write(self, conn: Any) -> None:
         """Everything of the group but its commit, in a transaction of the caller's."""
-        cut, fresh, bills = await self._begin(conn)
+        await self._write(conn, *await self._begin(conn))
+
+    async def _write(
+        self, conn: Any, cut: Cut, fresh: Sequence[int], bills: dict[str, OpenBill]
+    ) -> None:
         # Accepted when its turn came, not when it began to wait for it: so an account's moments
         # follow its sequence, and what a bill knows `as_of` a moment is a beginning of it.
         self._accepted_at = self._context.clock.now()

@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
 
 from gateway.domain.bill import OpenBill
 from gateway.domain.payment import Claim, PaymentRequest
+from gateway.journal import copied
 from gateway.journal.db_transaction import CUT_LOCK
 from gateway.journal.idempotency import StoredClaim, route_number
 from gateway.journal.rows import (
@@ -23,6 +23,7 @@ from gateway.journal.rows import (
     payment_row,
     refund_row,
 )
+from gateway.storage.binary_copy import copy
 from splitcore import GroupAllocation
 
 _CLAIM = """
@@ -36,6 +37,7 @@ _CLAIM = """
 """
 _BEGIN_GROUP = "SELECT * FROM begin_group($1, $2, $3, $4, $5, $6, $7)"
 _BILL = slice(3, None)
+_CUT = "SELECT settlement_batch, terms_version FROM cut"
 _COMMIT_AT_ONCE = "SELECT commit_at_once($1, $2, $3, $4, $5)"
 _NOT_AS_IT_WAS = "KP001"
 _CLAIMS = """
@@ -52,28 +54,6 @@ _UNCLAIM = """
 _ANSWER = "UPDATE idempotency_keys SET answer = $3 WHERE caller = $1 AND key = $2"
 _HOLD_KEY = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
 _LET_GO_OF_KEY = "SELECT pg_advisory_unlock(hashtextextended($1, 0))"
-_PAYMENT_COLUMNS = (
-    "id",
-    "accepted_at",
-    "paid_at",
-    "amount",
-    "surcharge",
-    "total",
-    "commission",
-    "bill",
-    "terms_version",
-    "caller",
-    "settlement_batch",
-    "sequence",
-    "plan",
-    "method",
-    "subscriber_account",
-    "shares",
-    "commissions",
-    "facts",
-    "designation",
-    "reference",
-)
 _PAYMENT = """
     SELECT p.id, p.caller, p.subscriber_account, p.amount, p.surcharge, p.method, p.facts,
            p.accepted_at, p.paid_at, p.designation, p.reference, p.settlement_batch,
@@ -187,6 +167,20 @@ async def begin_group(
     return cut, {(stored["caller"], stored["key"]): _stored(stored) for stored in before}, bills
 
 
+async def claim_new(conn: Any, requests: Sequence[PaymentRequest]) -> Cut:
+    """Claim the keys of payments that nobody has claimed before, at half the cost.
+
+    The transaction is one of `streaming`. Raises NotAsItWas where a key is not new, after which it
+    can only be rolled back.
+    """
+    ordered = sorted(requests, key=lambda request: (request.claim.caller, request.claim.key))
+    try:
+        await copy(conn, "idempotency_keys", copied.KEY_COLUMNS, copied.keys(ordered))
+    except asyncpg.UniqueViolationError:
+        raise NotAsItWas from None
+    return Cut(*await conn.fetchrow(_CUT))
+
+
 async def find_claims(
     conn: Any, keys: Sequence[tuple[int, str]]
 ) -> dict[tuple[int, str], StoredClaim]:
@@ -237,35 +231,8 @@ async def add_payments(
 ) -> None:
     """Add accepted payments."""
     # COPY costs a row half of what INSERT does; the keys claimed before keep doubles away.
-    await conn.copy_records_to_table(
-        "payments",
-        columns=_PAYMENT_COLUMNS,
-        records=[
-            (
-                request.id,
-                accepted_at,
-                request.paid_at,
-                amount,
-                surcharge,
-                amount + surcharge,
-                split.commission if split else 0,
-                bill.bill if bill else None,
-                cut.terms_version,
-                request.claim.caller,
-                cut.settlement_batch,
-                sequence or None,
-                bill.plan if bill else None,
-                request.method,
-                request.subscriber_account,
-                split.packed_parts if split else None,
-                split.packed_commissions if split else None,
-                request.facts.decode(),
-                _designation(request),
-                request.reference,
-            )
-            for request, split, amount, surcharge, bill, sequence in rows
-        ],
-    )
+    rows_as_bytes = copied.payments(cut, accepted_at, rows)
+    await copy(conn, "payments", copied.PAYMENT_COLUMNS, rows_as_bytes)
 
 
 async def commit_at_once(
@@ -322,7 +289,7 @@ def _split_payment(row: AcceptedRow) -> tuple[Any, ...]:
         split.packed_parts if split else None,
         split.packed_commissions if split else None,
         request.facts.decode(),
-        _designation(request),
+        None if (named := copied.designation(request)) is None else named.decode(),
         request.reference,
     )
 
@@ -331,12 +298,6 @@ def _bill_paid(one: PaidBill) -> tuple[Any, ...]:
     """A row of the type bill_paid."""
     bill = one.bill
     return bill.subscriber_account, bill.bill, bill.sequence, one.paid, one.sequence
-
-
-def _designation(request: PaymentRequest) -> str | None:
-    if not request.designation:
-        return None
-    return orjson.dumps(dict(request.designation)).decode()
 
 
 async def find_payments(conn: Any, payments: Sequence[UUID]) -> list[PaymentRow]:

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.bills import store as bill_store
 from gateway.domain.bill import Charge
@@ -21,6 +23,7 @@ from tests.flows.region import CASH, Region, Worker, as_read, bill, know_terms
 
 Meanwhile = Callable[[Callable[[], Awaitable[Any]]], None]
 AT_ONCE, NOT_AS_IT_WAS, LONG_WAY = "at once", "not as it was", "the long way"
+AS_NEW = "as new"
 
 
 @pytest.fixture
@@ -35,6 +38,7 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which ways the groups went, in their order."""
     gone: list[str] = []
     at_once, begin = journal_store.commit_at_once, journal_store.begin_group
+    claim = journal_store.claim_new
 
     async def commit_at_once(*args: Any) -> None:
         try:
@@ -48,6 +52,16 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         gone.append(LONG_WAY)
         return await begin(*args)
 
+    async def claim_new(*args: Any) -> Any:
+        try:
+            cut = await claim(*args)
+        except journal_store.NotAsItWas:
+            gone.append(NOT_AS_IT_WAS)
+            raise
+        gone.append(AS_NEW)
+        return cut
+
+    monkeypatch.setattr(journal_store, "claim_new", claim_new)
     monkeypatch.setattr(journal_store, "commit_at_once", commit_at_once)
     monkeypatch.setattr(journal_store, "begin_group", begin_group)
     return gone
@@ -182,18 +196,108 @@ async def test_after_one_that_met_others_groups_go_the_long_way_for_a_while(
     await check_all(region, 5)
 
 
-async def test_a_large_group_goes_the_long_way(
+@pytest.fixture
+def only_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every group counts as a large one."""
+    monkeypatch.setattr(accept_payment, "AT_ONCE_MAX", 0)
+
+
+async def test_a_large_group_of_new_keys_goes_as_new(
     region: Region, worker: Worker, ways: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accept_payment, "AT_ONCE_MAX", 2)
-    await region.load(bill("A"))
+    await region.load(bill("A"), bill("B"))
     for count in (2, 3):
         told = await worker.intake.submit(
-            [region.payment(f"{count}-{n}", "A", 100) for n in range(count)]
+            [region.payment(f"{count}-{n}", "BA"[n % 2], 100) for n in range(count)]
         )
         await told
-    assert ways == [AT_ONCE, LONG_WAY]
+    assert ways == [AT_ONCE, AS_NEW]
     await check_all(region, 5)
+
+
+@pytest.mark.usefixtures("only_large")
+async def test_what_is_stored_as_new_is_what_was_told(
+    region: Region, worker: Worker, ways: list[str]
+) -> None:
+    await region.load(bill("A"))
+    asked = [
+        region.payment("p", "A", 1_000),
+        region.payment("ключ", "nowhere", 70),
+        replace(region.payment("q", "A", 2_000, ("heating", 5)), reference="№ 7"),
+        replace(region.payment("r", "A", 5), paid_at=datetime(1999, 12, 31, 23, 59, 59, 7, UTC)),
+    ]
+    told = [r for r in await (await worker.intake.submit(asked)) if isinstance(r, Receipt)]
+    assert ways == [AS_NEW]
+    assert [one.payment.state for one in told] == ["accepted", "suspense", "accepted", "accepted"]
+    for payment in (one.payment for one in told):
+        found = await find(worker.context, region.callers["bank"], payment.id)
+        assert as_read(found) == as_read(payment)
+    await check_all(region, 4)
+
+
+@pytest.mark.usefixtures("only_large")
+async def test_a_large_group_with_a_key_of_before_goes_the_long_way(
+    region: Region, worker: Worker, ways: list[str]
+) -> None:
+    await region.load(bill("A"))
+    first = await worker.intake.accept(region.payment("p", "A", 1_000))
+    asked = [region.payment(key, "A", 1_000) for key in ("o", "p", "q")]
+    told = [r for r in await (await worker.intake.submit(asked)) if isinstance(r, Receipt)]
+    assert ways == [AS_NEW, NOT_AS_IT_WAS, LONG_WAY]
+    assert [one.replayed for one in told] == [False, True, False]
+    assert told[1].payment == first.payment
+    await check_all(region, 3)
+
+
+@pytest.mark.usefixtures("only_large")
+async def test_a_large_group_with_a_key_twice_goes_the_long_way(
+    region: Region, worker: Worker, ways: list[str]
+) -> None:
+    await region.load(bill("A"))
+    told = await (await worker.intake.submit([region.payment("p", "A", 1_000) for _ in range(2)]))
+    assert ways == [LONG_WAY]
+    assert [one.replayed for one in told if isinstance(one, Receipt)] == [False, True]
+    await check_all(region, 1)
+
+
+@pytest.mark.usefixtures("only_large")
+async def test_a_refused_payment_of_a_large_group_leaves_its_key_free(
+    region: Region, worker: Worker, ways: list[str]
+) -> None:
+    await region.load(bill("A", overpayment="reject"))
+    asked = [region.payment("p", "A", 1_000), region.payment("q", "A", 10**12)]
+    told = await (await worker.intake.submit(asked))
+    assert ways == [AS_NEW]
+    assert [isinstance(one, Receipt) for one in told] == [True, False]
+    await check_all(region, 1)
+    assert (await worker.intake.accept(region.payment("q", "A", 1_000))).replayed is False
+
+
+@pytest.mark.usefixtures("only_large")
+async def test_the_same_large_groups_at_once_make_each_payment_once(
+    region: Region, worker: Worker, ways: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accept_payment, "LONG_WAY_GROUPS", 0)
+    await region.load(*(bill(f"A{n}") for n in range(3)))
+    async with region.working() as other:
+        await know_terms(other)
+        for turn in range(10):
+            asked = [region.payment(f"{turn}-{n}", f"A{n % 3}", 100 + n) for n in range(20)]
+            both = await asyncio.gather(
+                worker.intake.submit(asked),
+                other.intake.submit(
+                    [
+                        region.payment(f"{turn}-{n}", f"A{n % 3}", 100 + n)
+                        for n in reversed(range(20))
+                    ]
+                ),
+            )
+            told = [one for outcomes in both for one in await outcomes]
+            assert sum(isinstance(one, Receipt) and not one.replayed for one in told) == 20
+            assert all(isinstance(one, Receipt) for one in told)
+    assert NOT_AS_IT_WAS in ways
+    await check_all(region, 200)
 
 
 async def test_workers_at_once_on_the_same_accounts_lose_and_double_nothing(

@@ -1,0 +1,42 @@
+"""Rows as the bytes that a binary COPY takes, for who puts them together: a field is its length and
+its content.
+
+Handing asyncpg a tuple a row costs three times as much.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from struct import Struct as Layout
+from typing import Any, Final
+
+NULL: Final = b"\xff\xff\xff\xff"
+LENGTH: Final = Layout(">i").pack
+"""The length of a field that follows."""
+
+_SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_END: Final = b"\xff\xff"
+_MOMENT: Final = Layout(">iq").pack
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def field(content: bytes | None) -> bytes:
+    """A field of bytes or text; None is null."""
+    return NULL if content is None else LENGTH(len(content)) + content
+
+
+def moment(at: datetime) -> bytes:
+    """A field of microseconds since 2000, which is how a timestamptz is kept."""
+    return _MOMENT(8, (at - _EPOCH) // _MICROSECOND)
+
+
+def joined(pieces: Sequence[bytes]) -> bytes:
+    """The rows as COPY takes them; each begins with the number of its fields (16 bits)."""
+    return b"".join((_SIGNATURE, *pieces, _END))
+
+
+async def copy(conn: Any, table: str, columns: Sequence[str], content: bytes) -> None:
+    """Add joined rows to a table; errors are asyncpg's."""
+    # asyncpg takes bare bytes for the path of a file.
+    source = memoryview(content)
+    await conn.copy_to_table(table, columns=columns, source=source, format="binary")
