@@ -4,7 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.acquirers import wire
@@ -37,6 +37,8 @@ BANKS = {
     ),
     "raiffeisen": ({"merchant": "MA1"}, {"key": "k"}),
 }
+# Whatever the machine does beside: these are properties, not times.
+QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PEER = "185.71.76.1"
 DEEP = b"[" * 100_000
 FIELDS = st.sampled_from(
@@ -77,6 +79,7 @@ def bank(kind: str, reply: Reply) -> Acquirer:
 
 
 @pytest.mark.parametrize("kind", BANKS)
+@QUIET
 @given(said=SAID)
 @example(said=DEEP)
 @example(said=b'{"a":' * 50_000)
@@ -93,6 +96,7 @@ def test_a_callback_of_any_bytes(kind: str, said: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", BANKS)
+@QUIET
 @given(said=SAID, status=st.sampled_from((200, 200, 200, 202, 204, 302, 404, 429)))
 @example(said=DEEP, status=200)
 @example(said=b'{"id": "\\u0000", "status": "succeeded"}', status=200)
@@ -150,6 +154,7 @@ def test_roubles_are_read_to_the_kopeck(written: str, kopecks: int | None) -> No
     assert _reader(wire.roubles)(written) == kopecks
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**13))
 def test_roubles_there_and_back(amount: int) -> None:
     written = wire.in_roubles(amount)

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.acquirers import raiffeisen
@@ -72,6 +72,7 @@ def test_the_sum_is_signed_as_it_is_written(written: str, kopecks: int) -> None:
     assert (notice.answer.state, notice.answer.amount) == (ACCEPTED, kopecks)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_flipped_bit_of_a_callback_is_refused(data: st.DataObject) -> None:
     headers, whole = paid().callback("AD1")
@@ -82,6 +83,7 @@ def test_a_flipped_bit_of_a_callback_is_refused(data: st.DataObject) -> None:
     assert heard(unconnected(), headers, bent) in ("signature_invalid", "malformed", good)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_flipped_bit_of_a_signature_is_refused(data: st.DataObject) -> None:
     headers, whole = paid().callback("AD1")

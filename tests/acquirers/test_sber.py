@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.acquirers import sber, sber_checksum
@@ -76,6 +76,7 @@ def test_the_checksum_of_a_known_callback() -> None:
     assert not sber_checksum.check_with("another")(told)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_flipped_bit_of_a_callback_is_refused(data: st.DataObject) -> None:
     bank = SberBank()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.acquirers import tbank, tbank_token
@@ -81,6 +81,7 @@ def test_the_token_of_the_documents() -> None:
     assert not tbank_token.holds(fields, "11111111111111")
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_flipped_bit_of_a_notification_decides_nothing_else(data: st.DataObject) -> None:
     whole = told_of("CONFIRMED")
@@ -94,6 +95,7 @@ def test_a_flipped_bit_of_a_notification_decides_nothing_else(data: st.DataObjec
     assert asked or found in ("signature_invalid", "malformed", good)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_flipped_bit_of_a_value_is_refused(data: st.DataObject) -> None:
     fields: dict[str, str] = data.draw(st.dictionaries(NAMES, st.text(min_size=1), min_size=1))
