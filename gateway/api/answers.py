@@ -189,6 +189,7 @@ class BankAccountShown(Struct):
     bic: str
     number: str
     correspondent: str | None
+    bank_name: str | None
 
 
 class RecipientShown(Struct):

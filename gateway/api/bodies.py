@@ -172,6 +172,12 @@ class BankAccountBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     bic: Annotated[str, Meta(examples=["040173604"])]
     number: Annotated[str, Meta(description="20 digits")]
     correspondent: Annotated[str, Meta(description="20 digits")] | None = None
+    bank_name: (
+        Annotated[
+            str, Meta(description="As the bank is called, for payment orders and codes on bills")
+        ]
+        | None
+    ) = None
 
 
 class RecipientBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

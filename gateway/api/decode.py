@@ -304,7 +304,9 @@ def recipient(id_: str, body: bodies.RecipientBody) -> Recipient:
         kind=body.kind,
         inn=body.inn,
         kpp=body.kpp,
-        bank_account=BankAccount(account.bic, account.number, account.correspondent),
+        bank_account=BankAccount(
+            account.bic, account.number, account.correspondent, account.bank_name
+        ),
         commission=None if body.commission is None else fee_rule(body.commission),
     )
 

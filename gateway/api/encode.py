@@ -155,6 +155,7 @@ def recipient_members(found: Recipient) -> dict[str, Any]:
             "bic": account.bic,
             "number": account.number,
             "correspondent": account.correspondent,
+            "bank_name": account.bank_name,
         },
         "commission": None if found.commission is None else fee_members(found.commission),
     }

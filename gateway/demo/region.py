@@ -112,6 +112,7 @@ def _registered(one: names.Organisation, dice: random.Random) -> Registered:
             "bic": bic,
             "number": account_with_key(number, bic),
             "correspondent": account_with_key(correspondent, bic),
+            "bank_name": one.bank.name,
         },
     }
     if one.commission is not None:

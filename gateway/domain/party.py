@@ -21,11 +21,14 @@ class Caller(Struct, frozen=True):
 
 
 class BankAccount(Struct, frozen=True):
-    """Where a recipient is paid: BIC (9 digits), account and correspondent account (20)."""
+    """Where a recipient is paid: BIC (9 digits), account and correspondent account (20), and
+    what the bank is called.
+    """
 
     bic: str
     number: str
     correspondent: str | None = None
+    bank_name: str | None = None
 
 
 class Recipient(Struct, frozen=True):

@@ -91,8 +91,8 @@ def _check_requisites(recipient: Recipient, accept_inn: bool, now: datetime) -> 
     """Refuses a recipient that no payment order could be written to."""
     if not accept_inn and not check_inn(recipient.inn):
         raise Refusal("inn_invalid", "Expected an INN whose check digits hold")
-    if contains_pan(recipient.name):
-        raise Refusal("pan_not_allowed", "Expected a name without a card number")
+    if contains_pan(recipient.name) or contains_pan(recipient.bank_account.bank_name or ""):
+        raise Refusal("pan_not_allowed", "Expected names without a card number")
     order = Order(1, now.date(), 1, party(recipient), "Проверка реквизитов")
     try:
         one_c.write(TRIAL_CENTRE, [order], now)

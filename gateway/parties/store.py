@@ -9,18 +9,19 @@ from splitcore import FeeRule
 
 _SET = """
     INSERT INTO recipients (id, name, kind, inn, kpp, bic, account, correspondent_account,
-                            set_at, set_by)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                            bank_name, set_at, set_by)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
     ON CONFLICT (id) DO UPDATE
     SET name = excluded.name, kind = excluded.kind, inn = excluded.inn, kpp = excluded.kpp,
         bic = excluded.bic, account = excluded.account,
         correspondent_account = excluded.correspondent_account,
+        bank_name = excluded.bank_name,
         set_at = excluded.set_at, set_by = excluded.set_by
     RETURNING number
 """
 _RECIPIENTS = """
     SELECT r.number, r.id, r.name, r.kind, r.inn, r.kpp, r.bic, r.account,
-           r.correspondent_account, t.ppm, t.fixed, t.min, t.max
+           r.correspondent_account, r.bank_name, t.ppm, t.fixed, t.min, t.max
     FROM recipients AS r
     LEFT JOIN LATERAL (SELECT ppm, fixed, min, max FROM commission_terms AS c
                        WHERE c.recipient = r.number ORDER BY version DESC LIMIT 1) AS t ON true
@@ -44,6 +45,7 @@ async def set_recipient(conn: Any, recipient: Recipient, at: datetime, caller: i
         account.bic,
         account.number,
         account.correspondent,
+        account.bank_name,
         at,
         caller,
     )
@@ -85,6 +87,8 @@ def _recipient(row: Mapping[str, Any]) -> Recipient:
         kind=row["kind"],
         inn=row["inn"],
         kpp=row["kpp"],
-        bank_account=BankAccount(row["bic"], row["account"], row["correspondent_account"]),
+        bank_account=BankAccount(
+            row["bic"], row["account"], row["correspondent_account"], row["bank_name"]
+        ),
         commission=rule,
     )

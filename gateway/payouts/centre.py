@@ -26,5 +26,6 @@ def party(recipient: Recipient) -> Party:
         kpp=recipient.kpp,
         account=account.number,
         bic=account.bic,
+        bank_name=account.bank_name,
         correspondent=account.correspondent,
     )

@@ -155,6 +155,7 @@ async def send_papers(sender: Sender, told: Iterator[str]) -> None:
     for recipient in (
         good | {"name": f"ООО {next(told)}"},
         good | {"kpp": next(told)},
+        good | {"bank_account": account | {"bank_name": f"Банк {next(told)}"}},
         good | {"inn": next(told)},
         good | {"kind": next(told)},
         good | {"bank_account": {"bic": next(told), "number": next(told)}},

@@ -31,6 +31,11 @@ def recipient(**changes: Any) -> dict[str, Any]:
                            "correspondent": "30101810400000000225"}}, 422, "account_key_invalid"),
         ("a BIC of eight digits",
          {"bank_account": {"bic": "04017360", "number": ACCOUNT}}, 400, "malformed"),
+        *((f"a bank called {name!r}",
+           {"bank_account": {"bic": BIC, "number": ACCOUNT, "bank_name": name}}, status, code)
+          for name, status, code in (
+              ("", 400, "malformed"), ("я" * 161, 400, "malformed"), ("a\nb", 400, "malformed"),
+              ("Банк 4111 1111 1111 1111", 422, "pan_not_allowed"))),
         ("an INN whose check digit does not hold", {"inn": "2224123451"}, 422, "inn_invalid"),
         ("an INN that no order can carry, taken on trust",
          {"inn": "0012345678", "accept_inn": True}, 422, "inn_invalid"),
@@ -58,6 +63,7 @@ async def test_what_could_not_be_paid_is_refused(
     [
         {},
         {"kpp": "222501001"},
+        {"bank_account": {"bic": BIC, "number": ACCOUNT, "bank_name": "ПАО «Банк»"}},
         {"name": "ООО №1 «Ёлка» & Ko"},
         {"inn": "2224123451", "accept_inn": True},
         {"commission": {"ppm": 15_000, "min": 100, "max": 5_000}},
@@ -68,3 +74,5 @@ async def test_what_can_be_paid_is_taken(region: Gateway, changes: dict[str, Any
     assert answer.status == 200, answer.content
     shown = (await region.send("GET", "/v1/recipients/new", role="operator")).json
     assert shown["inn"] == changes.get("inn", INN)
+    told = changes.get("bank_account", {})
+    assert shown["bank_account"]["bank_name"] == told.get("bank_name")

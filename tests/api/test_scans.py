@@ -224,14 +224,17 @@ async def test_the_code_of_a_bill_is_read_back_as_it_was_put_in(region: Gateway)
 async def test_the_code_of_a_bill_names_the_centre_and_what_is_left(region: Gateway) -> None:
     number = account_with_key("40821810000000000001", BIC)
     centre = recipient("heat", name="АО | Центр", kind="centre") | {
-        "kpp": "222401001", "bank_account": {"bic": BIC, "number": number},
+        "kpp": "222401001",
+        "bank_account": {"bic": BIC, "number": number, "bank_name": "Отделение № 8644"},
     }  # fmt: skip
     put = await region.send("PUT", "/v1/recipients/centre", centre, role="operator")
     assert put.status == 200, put.content
     assert (await region.pay(payment(amount=120000))).status == 201
     text = await region.send("GET", "/v1/bills/220012345/qr?format=text", role="acquirer")
-    head = f"ST00012#Name=АО | Центр#PersonalAcc={number}#BankName=БИК {BIC}#BIC={BIC}#CorrespAcc=0"
-    assert text.content.decode().startswith(f"{head}#PersAcc=220012345#PaymPeriod=102026#")
+    head = f"ST00012#Name=АО | Центр#PersonalAcc={number}#BankName=Отделение № 8644#BIC={BIC}"
+    assert text.content.decode().startswith(
+        f"{head}#CorrespAcc=0#PersAcc=220012345#PaymPeriod=102026#"
+    )
     assert "#KPP=222401001#" in text.content.decode()
 
 

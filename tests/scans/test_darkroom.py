@@ -94,3 +94,30 @@ async def test_places_are_bounded_and_given_back() -> None:
     places[0].__exit__(None, None, None)
     with darkroom.place():
         pass
+
+
+async def test_its_memory_and_time_are_bounded_by_the_kernel() -> None:
+    darkroom = Darkroom(10_000)
+    try:
+        await darkroom.drawn(b"A1", "svg")
+        process = darkroom._process
+        assert process is not None
+        with open(f"/proc/{process.pid}/limits") as limits:  # noqa: ASYNC230
+            told = {line[:25].strip(): line[25:].split()[:1] for line in limits}
+        assert told["Max address space"] == [str(2**30)]
+        assert told["Max core file size"] == ["0"]
+        (cpu_s,) = told["Max cpu time"]
+        assert 5 <= int(cpu_s) <= 60
+    finally:
+        await darkroom.close()
+
+
+async def test_it_ends_with_the_worker_that_asked() -> None:
+    darkroom = Darkroom(10_000)
+    await darkroom.drawn(b"A1", "svg")
+    process = darkroom._process
+    assert process is not None
+    assert process.stdin is not None
+    # As the kernel does for a worker that was killed.
+    process.stdin.close()
+    assert await process.wait() == 0
