@@ -23,7 +23,7 @@ KEY_LINES = (
     r"the same bytes, Idempotency-Replayed: true",
     r"a full card number in masked_pan +422 pan_not_allowed",
     r"Drawn, scanned as a picture and read back: account \d+",
-    r"the link with another sum +422 qr_crc_mismatch",
+    r"its sum changed +qr_crc_mismatch",
     r"165 payments, a request each, over 32 connections",
     r"100 taken, 1 replayed, 2 bad lines named",
     r"8\d rows in .* recognised as sber12: \d+ match payments taken online, 4 are new",
