@@ -24,6 +24,7 @@ _COMMANDS = (
     "split",
     "keys",
     "report",
+    "settle",
     "audit",
     "migrate",
     "backup",

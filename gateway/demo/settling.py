@@ -4,6 +4,7 @@ import csv
 import io
 from typing import Any
 
+from gateway.demo import banking
 from gateway.demo.books import check_positions, require, require_equal, sum_of
 from gateway.demo.roubles import roubles
 from gateway.demo.stage import Stage
@@ -29,9 +30,10 @@ async def settle(stage: Stage) -> None:
     _show_positions(stage, closed)
     stage.show.chapter("A second person approves, and the bank's file is made")
     await _approve(stage, closed)
-    await _payout_file(stage, closed)
+    content = await _payout_file(stage, closed)
     stage.show.chapter("Every recipient can explain its order")
     await _reports(stage, closed)
+    await banking.follow(stage, closed, content)
 
 
 def _show_positions(stage: Stage, batch: Answer) -> None:
@@ -72,8 +74,13 @@ async def _approve(stage: Stage, batch: Answer) -> None:
     stage.show.holds(f"{stage.approver.name} approves: state approved.")
 
 
-async def _payout_file(stage: Stage, batch: Answer) -> None:
-    path = f"/v1/settlement-batches/{batch['id']}/payout-file?format=1c"
+async def _payout_file(stage: Stage, batch: Answer) -> bytes:
+    """The bank's file in every form; the bytes of the 1C one."""
+    base = f"/v1/settlement-batches/{batch['id']}/payout-file"
+    for name, ending in (("ed101", "xml"), ("pain001", "xml")):
+        other = (await stage.operator.get(f"{base}?format={name}")).content
+        (stage.out / f"payouts-{stage.run}.{name}.{ending}").write_bytes(other)
+    path = f"{base}?format=1c"
     content = (await stage.operator.get(path)).content
     again = (await stage.operator.get(path)).content
     require(content == again, "Expected the same bytes of a payout file, was another")
@@ -87,8 +94,9 @@ async def _payout_file(stage: Stage, batch: Answer) -> None:
     stage.show.verbatim(lines[first : lines.index(_DOCUMENT_END, first) + 1])
     stage.show.holds(
         f"{len(sums)} payment orders, {roubles(sum(sums))} together, as the positions say;"
-        f" the same bytes at every request. {kept}"
+        f" the same bytes at every request. {kept}, and as ED101 and pain.001"
     )
+    return content
 
 
 def _kopecks(line: str) -> int:

@@ -199,6 +199,8 @@ def _audit(show: Show, books: Books, data: Path, before: dict[str, Any]) -> None
     for name, ours in expected.items():
         require_equal(f"{name} of the audit", found[name] - before.get(name, 0), ours)
     require_equal("the ledger's imbalance", found["imbalance"], 0)
+    require_equal("paid out", found["paid_out"], found["executed"] + found["returned"])
+    require_equal("payouts in flight", found["in_flight"], 0)
     require_equal("unbalanced payments", found["unbalanced"], 0)
     require_equal("duplicate payouts", found["duplicate_payouts"], 0)
     show.holds("Exit code 0, and its counts and sums are those of our own books.")

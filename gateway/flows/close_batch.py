@@ -138,6 +138,22 @@ async def show(context: Context, batch: UUID) -> dict[str, object]:
         return await batch_shown(conn, batch)
 
 
+async def latest(context: Context, count: int) -> list[dict[str, object]]:
+    """The latest batches in a line each, the newest first; money in kopecks."""
+    async with context.connection() as conn:
+        rows = await settlement_store.latest(conn, count)
+    return [
+        {
+            "id": shown(SETTLEMENT_BATCH, row.id),
+            "state": row.state,
+            "business_date": row.business_date.isoformat(),
+            "payments": row.payments,
+            "payable": row.payable,
+        }
+        for row in rows
+    ]
+
+
 async def batch_shown(conn: Any, batch: UUID) -> dict[str, object]:
     """A batch as it is shown now; refuses `not_found`."""
     row = await settlement_store.find(conn, batch)

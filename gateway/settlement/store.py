@@ -84,6 +84,12 @@ _COUNTED = """
         refunds = (SELECT count(*) FROM refunds WHERE settlement_batch = $1)
     WHERE number = $1
 """
+_LATEST = """
+    SELECT b.id, b.state, b.business_date, b.payments,
+           (SELECT coalesce(sum(p.payable), 0)::bigint FROM positions AS p
+            WHERE p.settlement_batch = b.number) AS payable
+    FROM settlement_batches AS b ORDER BY b.number DESC LIMIT $1
+"""
 _BATCH = """
     SELECT b.number, b.id, b.state, b.business_date, b.closed_at, c.name AS closed_by,
            b.payments, b.refunds, b.approved_at, a.name AS approved_by, b.restored_at
@@ -208,6 +214,16 @@ class BatchRow(Struct, frozen=True):
     restored_at: datetime | None
 
 
+class BatchSummary(Struct, frozen=True):
+    """A settlement batch in a line; `payable` is what it pays, in kopecks."""
+
+    id: UUID
+    state: str
+    business_date: date
+    payments: int | None
+    payable: int
+
+
 class BatchEvent(Struct, frozen=True):
     """One step of a batch: what happened, where it led, when, by whom (a caller's name), why."""
 
@@ -295,6 +311,11 @@ async def find(conn: Any, batch: UUID) -> BatchRow | None:
     """A batch by its id."""
     row = await conn.fetchrow(_BATCH, batch)
     return None if row is None else BatchRow(*row.values())
+
+
+async def latest(conn: Any, count: int) -> list[BatchSummary]:
+    """The latest batches, the newest first."""
+    return [BatchSummary(*row.values()) for row in await conn.fetch(_LATEST, count)]
 
 
 async def lock(conn: Any, batch: UUID) -> BatchRow | None:

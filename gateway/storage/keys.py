@@ -134,6 +134,18 @@ async def revoke(conn: asyncpg.Connection, digest: str) -> int:
     return len(rows)
 
 
+async def find_named(conn: asyncpg.Connection, name: str, role: str) -> Caller | None:
+    """The caller of a name in a role that has a key in force; None where there is none."""
+    row = await conn.fetchrow(
+        "SELECT number, name, role, recipient FROM callers"
+        " WHERE name = $1 AND role = $2 AND recipient IS NULL AND EXISTS ("
+        " SELECT FROM api_keys WHERE caller = callers.number AND revoked_at IS NULL)",
+        name,
+        role,
+    )
+    return None if row is None else Caller(**row)
+
+
 async def find_caller(conn: asyncpg.Connection, secret_sha256: bytes) -> Caller | None:
     """The caller behind the digest of a secret, None where no key in force has it."""
     row = await conn.fetchrow(

@@ -34,6 +34,9 @@ KEY_LINES = (
     r"СекцияДокумент=Платежное поручение",
     r"НазначениеПлатежа=.*НДС не облагается",
     r"The rows of each report add up to its position",
+    r"\d+ orders executed; .* came back, and is owed to it again",
+    r"A balance a kopeck off is refused whole: control_total_mismatch",
+    r"The next batch pays it by order \d+ instead of \d+; .* one is refused, 409",
     r'"unbalanced": 0, "duplicate_payouts": 0',
     r"SIGTERM: the gateway finished what it had begun and exited 0",
 )

@@ -23,6 +23,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "docs/acquirer-reports.md": {},
     "docs/cards.md": {},
     "docs/scans.md": {},
+    "docs/settlement.md": {},
 }
 README_ADDRESS = "localhost:8080"
 BLOCK = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -71,6 +72,7 @@ async def typed(script: str, folder: Path, gateway: Gateway) -> str:
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "OP": gateway.secrets["operator"],
             "BANK": gateway.secrets["acquirer"],
+            "BOSS": gateway.secrets["approver"],
         },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

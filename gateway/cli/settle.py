@@ -1,0 +1,205 @@
+"""`kopeck settle`: the day's batch from a shell, by the same road as over HTTP.
+
+Whoever acts is named, as a key of theirs would name them: nobody approves what they closed here
+either. Each command is a request of its own.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from hashlib import blake2b
+from typing import IO, TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import click
+
+from gateway.cli import options
+from gateway.config import StartRefused
+from gateway.storage import data_directory, migrate, postgres
+
+if TYPE_CHECKING:
+    from gateway.domain.party import Caller
+    from gateway.flows.context import Context
+
+_PIECE_BYTES: Final = 65_536
+_BY = click.option("--by", metavar="NAME", required=True, help="Who does this, by a key's name.")
+_FORMAT: Final = ("1c", "ed101", "pain001")
+_LISTED: Final = 20
+
+Work = Callable[["Context", "Caller"], Awaitable[bytes]]
+
+
+@click.group()
+def settle() -> None:
+    """Close, approve and pay settlement batches; take the bank's statements."""
+
+
+@settle.command()
+@click.option("--date", metavar="YYYY-MM-DD", type=click.DateTime(["%Y-%m-%d"]))
+@_BY
+@options.database
+def close(date: datetime | None, by: str, **given: str | None) -> None:
+    """Close what is open up to now; prints the batch."""
+
+    async def work(context: "Context", caller: "Caller") -> bytes:
+        from gateway.flows import close_batch
+
+        claim = _claim(caller, "settlement_batches", date)
+        day = None if date is None else date.date()
+        return (await close_batch.close(context, claim, caller, day)).content
+
+    click.echo(_done(given, by, "operator", work))
+
+
+@settle.command()
+@click.argument("batch")
+@click.option("--override", metavar="REASON", help="Why a batch that looks wrong is right.")
+@_BY
+@options.database
+def approve(batch: str, override: str | None, by: str, **given: str | None) -> None:
+    """Approve BATCH, which somebody else has closed."""
+
+    async def work(context: "Context", caller: "Caller") -> bytes:
+        from gateway.flows import close_batch
+
+        claim, found = _claim(caller, "approvals", batch), _batch(batch)
+        return (await close_batch.approve(context, claim, caller, found, override)).content
+
+    click.echo(_done(given, by, "approver", work))
+
+
+@settle.command()
+@click.argument("batch")
+@click.argument("file", type=click.File("wb"))
+@click.option("--format", "name", type=click.Choice(_FORMAT), default="1c", show_default=True)
+@click.option("--again", is_flag=True, help="Write the same bytes once more, claiming nothing.")
+@_BY
+@options.database
+def export(
+    batch: str, file: IO[bytes], name: str, again: bool, by: str, **given: str | None
+) -> None:
+    """Claim BATCH for sending and write its payout file to FILE (`-` is stdout).
+
+    A batch is claimed once: the second who tries is refused, and must not send it.
+    """
+
+    async def work(context: "Context", caller: "Caller") -> bytes:
+        from gateway.flows import batch_life, payout_files
+
+        found = _batch(batch)
+        content = await payout_files.payout_file(context, found, name)
+        if not again:
+            await batch_life.send(context, _claim(caller, "payout_claims", batch), caller, found)
+        return content
+
+    file.write(_done(given, by, "operator", work))
+
+
+@settle.command(name="import-statement")
+@click.argument("file", type=click.File("rb"))
+@click.option("--format", "name", metavar="FORMAT", default="auto", show_default=True)
+@_BY
+@options.database
+def import_statement(file: IO[bytes], name: str, by: str, **given: str | None) -> None:
+    """Take a bank's statement: which payouts were executed, which came back.
+
+    The same statement again gives the same answer and changes nothing.
+    """
+    from gateway.payouts.statements.reading import StatementReader
+
+    settings = options.settings(**given)
+    reader, digest, size = StatementReader(name), blake2b(digest_size=16), 0
+    while piece := file.read(_PIECE_BYTES):
+        size += len(piece)
+        if size > settings.upload_bytes_max:
+            raise StartRefused(f"Expected at most {settings.upload_bytes_max} bytes")
+        digest.update(piece)
+        reader.feed(piece)
+    statement = reader.finish()
+
+    async def work(context: "Context", caller: "Caller") -> bytes:
+        from gateway.flows import take_statement
+
+        claim = _claim(caller, "bank_statements", digest.hexdigest())
+        taken = await take_statement.take(context, claim, caller, statement, digest.digest())
+        return taken.content
+
+    click.echo(_done(given, by, "operator", work))
+
+
+@settle.command()
+@click.argument("batch", required=False)
+@options.database
+def status(batch: str | None, **given: str | None) -> None:
+    """Show BATCH with its positions, payouts and steps; without it the latest, a line each."""
+
+    async def work(context: "Context") -> bytes:
+        import orjson
+
+        from gateway.flows import close_batch
+
+        if batch is not None:
+            return orjson.dumps(await close_batch.show(context, _batch(batch)))
+        latest = await close_batch.latest(context, _LISTED)
+        return b"\n".join(orjson.dumps(one) for one in latest)
+
+    if told := _on_context(given, work):
+        click.echo(told)
+
+
+def _batch(text: str) -> UUID:
+    from gateway.domain.ids import SETTLEMENT_BATCH, read_id
+
+    found = read_id(SETTLEMENT_BATCH, text)
+    if found is None:
+        raise StartRefused("Expected the id of a settlement batch, sb_…")
+    return found
+
+
+def _claim(caller: "Caller", route: str, body: object) -> Any:
+    from gateway.domain.ids import new_id
+    from gateway.domain.payment import Claim
+
+    # A key with spaces is none that came over HTTP.
+    fingerprint = blake2b(repr(body).encode(), digest_size=16).digest()
+    return Claim(caller.number, f"settle {route} {new_id().hex}", route, fingerprint)
+
+
+def _done(given: dict[str, str | None], by: str, role: str, work: Work) -> bytes:
+    """What `work` answers whoever is named, in the role it takes."""
+
+    async def named(context: "Context") -> bytes:
+        from gateway.storage import keys
+
+        async with context.connection() as conn:
+            caller = await keys.find_named(conn, by, role)
+        if caller is None:
+            raise StartRefused(f"Expected the name of a key in the role {role}, was {by}")
+        return await work(context, caller)
+
+    return _on_context(given, named)
+
+
+def _on_context(
+    given: dict[str, str | None], work: Callable[["Context"], Awaitable[bytes]]
+) -> bytes:
+    # Imported when used: what settles is far more than what reads options.
+    from gateway import app
+    from gateway.domain.refusals import Unavailable
+
+    settings = options.settings(**given)
+
+    async def run(url: str) -> bytes:
+        conn = await postgres.connect(url, "settle")
+        try:
+            await migrate.migrate(conn)
+        finally:
+            await conn.close()
+        async with app.open_context(settings, url) as context:
+            try:
+                return await work(context)
+            except Unavailable as failure:
+                raise StartRefused(failure.detail) from None
+
+    with data_directory.database(settings, "settle", made=True) as url:
+        return asyncio.run(run(url))

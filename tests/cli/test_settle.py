@@ -1,0 +1,64 @@
+"""`kopeck settle`: a batch from a shell to its end, each command an answer alone on stdout."""
+
+import json
+from pathlib import Path
+
+from gateway.payouts.centre import TRIAL_CENTRE
+from tests.acquirer_reports.files import Told, sber12
+from tests.cli.test_commands import kopeck, value
+from tests.payouts.statement_files import one_c
+
+NAMES = (("sber", "acquirer"), ("olga", "operator"), ("pavel", "approver"), ("olga", "approver"))
+
+
+def test_a_batch_from_a_shell(database_url: str, tmp_path: Path) -> None:
+    at = ("--database", database_url)
+    for name, role in NAMES:
+        kopeck("keys", "add", name, "--role", role, *at)
+    day = tmp_path / "day.txt"
+    day.write_bytes(sber12([Told("op-1", "22-1", 100)]).encode("cp1251"))
+    kopeck("report", "import", str(day), "--acquirer", "sber", *at)
+    done = kopeck("settle", "close", "--by", "olga", *at)
+    assert done.returncode == 0, done.stderr
+    closed = json.loads(done.stdout)
+    batch = closed["id"]
+    assert (closed["state"], closed["events"]) == ("closed", [])
+
+    out = tmp_path / "payouts.txt"
+    early = kopeck("settle", "export", batch, str(out), "--by", "olga", *at)
+    assert (early.returncode, early.stdout) == (2, "")
+    assert early.stderr == "kopeck: Expected an approved batch, was closed\n"
+    # A key of the other role does not make her another person.
+    alone = kopeck("settle", "approve", batch, "--by", "olga", *at)
+    assert "another person" in alone.stderr
+    nobody = kopeck("settle", "approve", batch, "--by", "sber", *at)
+    assert nobody.stderr == "kopeck: Expected the name of a key in the role approver, was sber\n"
+    approved = kopeck("settle", "approve", batch, "--by", "pavel", *at)
+    assert json.loads(approved.stdout)["state"] == "approved"
+
+    sent = kopeck("settle", "export", batch, str(out), "--by", "olga", *at)
+    assert (sent.returncode, sent.stdout) == (0, ""), sent.stderr
+    content = out.read_bytes()
+    assert content.startswith(b"1CClientBankExchange\r\n")
+    twice = kopeck("settle", "export", batch, str(tmp_path / "no.txt"), "--by", "olga", *at)
+    assert (twice.returncode, "was sent" in twice.stderr) == (2, True)
+    assert kopeck("settle", "export", batch, str(out), "--again", "--by", "olga", *at).stdout == ""
+    assert out.read_bytes() == content
+
+    statement = tmp_path / "statement.txt"
+    statement.write_bytes(one_c([], own=TRIAL_CENTRE.account))
+    words = ("settle", "import-statement", str(statement), "--by", "olga", *at)
+    taken = kopeck(*words)
+    assert json.loads(taken.stdout)["executed"] == []
+    assert kopeck(*words).stdout == taken.stdout
+    statement.write_bytes(one_c([], own=TRIAL_CENTRE.account, closing=1))
+    wrong = kopeck(*words)
+    assert (wrong.returncode, "nothing of it was taken" in wrong.stderr) == (2, True)
+    assert value(database_url, "SELECT count(*) FROM bank_statements") == 1
+
+    listed = [json.loads(line) for line in kopeck("settle", "status", *at).stdout.splitlines()]
+    assert [(one["id"], one["state"]) for one in listed] == [(batch, "sent")]
+    shown = json.loads(kopeck("settle", "status", batch, *at).stdout)
+    steps = [(one["event"], one["by"]) for one in shown["events"]]
+    assert steps == [("approve", "pavel"), ("send", "olga")]
+    assert "sb_" in kopeck("settle", "status", "sb_1", *at).stderr
