@@ -7,11 +7,15 @@ hypothesis (test_targets.py), `make fuzz` with atheris (run.py). A new parser jo
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from xml.etree import ElementTree
 
 import orjson
 import segno
 from PIL import Image
 
+from gateway.billers import fields, osmp, sber
+from gateway.billers.masks import masked_payer
+from gateway.domain.biller import DONE, Told
 from gateway.domain.refusals import Refusal
 from gateway.methods import bill_qr, contains_pan, normalise, qr, sbp_link
 from gateway.scans.barcodes import TemplateMisfit, read_template
@@ -19,6 +23,7 @@ from gateway.scans.pictures import codes_in
 from gateway.scans.templates import Templates, built_in
 
 PIXELS_MAX = 250_000
+NAME_SHOWN_MAX = 11
 BILL = (
     'ST00012|Name=ООО "ИВЦ"|PersonalAcc=40702810268000010356|BankName=Банк|BIC=049401601|'
     "CorrespAcc=30101810400000000601|PayeeINN=1841008627|PersAcc=210042076|Sum=2994,41|"
@@ -96,6 +101,20 @@ def _card_number(content: bytes) -> None:
     contains_pan(content.decode("utf-8", "replace"))
 
 
+def _biller(content: bytes) -> None:
+    told = fields.parameters(content)
+    for protocol in (osmp, sber):
+        asked = protocol.read(told)
+        answer = protocol.write(asked, Told(verdict=asked.misread or DONE, total=asked.total))
+        ElementTree.fromstring(answer)  # noqa: S314  (our own answer)
+
+
+def _payer(content: bytes) -> None:
+    name, address = masked_payer({"name": content.decode("utf-8", "replace"), "address": "x"})
+    if len(name) > NAME_SHOWN_MAX or address != "x":
+        raise RuntimeError("Expected a name's mask to be short")
+
+
 def _pictures() -> list[bytes]:
     found = []
     for form, how in (("png", {}), ("jpeg", {}), ("jpeg", {"progressive": True})):
@@ -145,4 +164,15 @@ TARGETS = (
         refusals=_METHOD_REFUSALS,
     ),
     Target("card_number", _card_number, ["карта 4111 1111-1111 1111".encode()], length_max=65_536),
+    Target(
+        "biller",
+        _biller,
+        [
+            b"command=pay&txn_id=1234567&txn_date=20261112093107&account=220012345&sum=200.00",
+            b"ACTION=payment&ACCOUNT=1&AMOUNT=1.00&PAY_ID=6&PAY_DATE=01.01.2024_12:31:00",
+            b"command=cancel&txn_id=2&cancel_txn_id=1&fio=%D0%98%EF",
+        ],
+        length_max=8_192,
+    ),
+    Target("payer", _payer, ["Иванов Иван Иванович".encode()], length_max=65_536),
 )
