@@ -3,6 +3,7 @@
 import asyncio
 import time
 from typing import Any
+from xml.etree import ElementTree
 
 import aiohttp
 import orjson
@@ -85,6 +86,16 @@ class Caller:
         if key is not None:
             headers["Idempotency-Key"] = key
         return await self._ask("POST", path, content, headers, expect)
+
+    async def ask_biller(self, protocol: str, told: dict[str, str]) -> dict[str, str]:
+        """The answer of a biller protocol, element by element; its path is untold, for its key."""
+        url = f"{self.url}/{protocol}/{self._bearer.removeprefix('Bearer ')}"
+        async with self._session.get(url, params=told) as response:
+            content = await response.read()
+        if response.status != 200:
+            raise DemoFailed(f"Expected 200 from /{protocol} as {self.name}, was {response.status}")
+        found = ElementTree.fromstring(content)  # noqa: S314  (our own gateway's)
+        return {one.get("name", one.tag): one.text or "" for one in found.iter() if not len(one)}
 
     async def _ask(
         self, method: str, path: str, content: bytes, headers: dict[str, str], expect: int

@@ -21,6 +21,7 @@ import uvloop
 from gateway.config import Settings, StartRefused
 from gateway.demo import (
     afterwards,
+    agents,
     loading,
     paying,
     processes,
@@ -178,6 +179,7 @@ async def _day(story: _Run, show: Show, url: str, secrets: dict[str, str]) -> Bo
         await scanning.scan(stage)
         taken = await paying.pay(stage)
         await reporting.report(stage, taken)
+        await agents.pay(stage)
         await afterwards.place_suspense(stage, taken)
         await afterwards.refund(stage, taken)
         await settling.settle(stage)
