@@ -74,6 +74,17 @@ class House:
         else:
             self.raiffeisen.pay(self._code(number))
 
+    def returned(self, bank: str, number: str) -> int:
+        """Kopecks that the bank gave back of an order."""
+        if bank == "sber":
+            return self.sber.orders[number].refunded
+        if bank == "tbank":
+            found = next(one for one in self.tbank.payments.values() if one.order == number)
+            return found.amount - found.left
+        if bank == "yookassa":
+            return self.yookassa.returned(self._shops(number))
+        return int(self.raiffeisen.returned(number) * 100)
+
     def _shops(self, number: str) -> str:
         payments = self.yookassa.payments.items()
         return next(id_ for id_, one in payments if one["metadata"] == {"order": number})
@@ -156,18 +167,17 @@ async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
 
 
 async def _settled(house: House, id_: str) -> dict[str, Any]:
-    shown: dict[str, Any] = {}
+    return await _settled_at(house, f"/v1/payments/{id_}")
 
-    async def look() -> bool:
-        nonlocal shown
-        shown = await house.show(id_)
-        return bool(shown["state"] != "pending")
 
+async def _settled_at(house: House, path: str) -> dict[str, Any]:
+    """The payment or refund once it is not pending; TimeoutError where it stays so."""
     for _ in range(600):
-        if await look():
+        shown = dict((await house.gateway.send("GET", path, role="acquirer")).json)
+        if shown["state"] != "pending":
             return shown
         await _moment()
-    raise TimeoutError("Expected a payment that is settled")
+    raise TimeoutError(f"Expected {path} to be settled")
 
 
 async def _moment() -> None:
@@ -205,6 +215,28 @@ async def test_a_lost_callback_is_made_up_for_by_asking(house: House, bank: str)
     pending = await house.pay(bank, {"type": "sbp"})
     house.take(bank, pending["id"].removeprefix("pay_"))
     assert (await _settled(house, pending["id"]))["state"] == "accepted"
+
+
+@pytest.mark.parametrize("bank", BANKS)
+async def test_money_is_given_back_in_part_and_whole(house: House, bank: str) -> None:
+    pending = await house.pay(bank, {"type": "sbp"})
+    number = pending["id"].removeprefix("pay_")
+    house.take(bank, number)
+    await house.call_back(bank, number)
+    await _settled(house, pending["id"])
+    for amount, state in ((30_000, "partially_refunded"), (70_000, "refunded")):
+        path = f"/v1/payments/{pending['id']}/refunds"
+        answer = await house.gateway.send(
+            "POST", path, {"amount": amount}, role="acquirer", key=house.gateway.key()
+        )
+        assert answer.status == 201, answer.content
+        made = f"{path}/{answer.json['id']}"
+        given = await _settled_at(house, made)
+        assert given["state"] == "refunded"
+        assert sum(share["amount"] for share in given["shares"]) == amount
+        assert (await house.show(pending["id"]))["state"] == state
+    assert house.returned(bank, number) == 100_000
+    assert (await report.run(house.gateway.database_url))["problems"] == []
 
 
 @pytest.mark.parametrize(
