@@ -76,7 +76,7 @@ def copied(
                 account,
                 _COUNTS_AND_LENGTH(4, row.counts_from, 4, row.sequence, len(due)),
                 due,
-                field(bill.weight),
+                NULL if bill.weight is None else field(bill.weight),
             )
         )
         payer = NULL if bill.payer is None else _jsonb(bill.payer)

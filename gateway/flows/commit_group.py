@@ -124,10 +124,11 @@ class CommitGroup:
     async def outcomes(self, conn: Any) -> list[Outcome]:
         """The outcome of each request, once the group is committed."""
         await self._replay(conn)
-        for position, request in enumerate(self._requests):
-            first = self._first[(request.claim.caller, request.claim.key)]
-            if first != position:
-                self._outcomes[position] = self._repeated(request, first)
+        if len(self._first) < len(self._requests):
+            for position, request in enumerate(self._requests):
+                first = self._first[(request.claim.caller, request.claim.key)]
+                if first != position:
+                    self._outcomes[position] = self._repeated(request, first)
         return self._told()
 
     def _told(self) -> list[Outcome]:

@@ -98,6 +98,6 @@ def payments(cut: Cut, accepted_at: datetime, rows: Sequence[AcceptedRow]) -> by
     return joined(pieces)
 
 
-def designation(request: PaymentRequest) -> bytes | None:
+def designation(request: PaymentRequest) -> bytes:
     """What the payer named for single services, as it is kept: JSON."""
-    return orjson.dumps(dict(request.designation)) if request.designation else None
+    return orjson.dumps(dict(request.designation))

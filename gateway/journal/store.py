@@ -289,7 +289,7 @@ def _split_payment(row: AcceptedRow) -> tuple[Any, ...]:
         split.packed_parts if split else None,
         split.packed_commissions if split else None,
         request.facts.decode(),
-        None if (named := copied.designation(request)) is None else named.decode(),
+        copied.designation(request).decode() if request.designation else None,
         request.reference,
     )
 

@@ -20,9 +20,9 @@ _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-def field(content: bytes | None) -> bytes:
-    """A field of bytes or text; None is null."""
-    return NULL if content is None else LENGTH(len(content)) + content
+def field(content: bytes) -> bytes:
+    """A field of bytes or text."""
+    return LENGTH(len(content)) + content
 
 
 def moment(at: datetime) -> bytes:
