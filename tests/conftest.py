@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from gateway.storage.embedded import EmbeddedPostgres
 from gateway.storage.migrate import migrate
@@ -19,6 +20,11 @@ from gateway.storage.migrate import migrate
 _TEMPLATE = "kopeck_template"
 # Small, as several test processes share the machine; nothing else differs from the product.
 _SETTINGS = {"shared_buffers": "64MB", "max_wal_size": "512MB", "min_wal_size": "32MB"}
+
+
+# An example may take as long as a busy machine makes it; pytest's own timeout ends what hangs.
+settings.register_profile("kopeck", deadline=None)
+settings.load_profile("kopeck")
 
 
 class DatabaseServer:

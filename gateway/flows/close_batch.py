@@ -97,7 +97,7 @@ async def approve(
     `state_conflict`, and `forbidden` for whoever closed it.
     """
     # What was closed does not change: it is added up before anybody has to wait for it.
-    gate = await look(context, batch)
+    gate = await patiently(context, lambda: look(context, batch))
 
     async def act(conn: Any, cut: Cut) -> dict[str, object]:
         return await _approve(context, conn, caller, batch, gate, override)

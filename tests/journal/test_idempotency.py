@@ -35,4 +35,9 @@ def test_numbers_of_routes_are_stored_and_never_move() -> None:
         "settlement_batches": 4,
         "approvals": 5,
         "acquirer_reports": 6,
+        "authorisations": 7,
+        "acquirer_refunds": 8,
+        "payout_claims": 9,
+        "cancellations": 10,
+        "bank_statements": 11,
     }
