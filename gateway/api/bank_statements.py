@@ -1,4 +1,4 @@
-"""The view of bank statements: nothing is taken before the whole is here and its balances hold."""
+"""Views of bank statements: nothing is taken before the whole is here and its balances hold."""
 
 from hashlib import blake2b
 from typing import Final
@@ -7,6 +7,7 @@ from gateway.api import decode, reading, replies
 from gateway.api.call import Call, House
 from gateway.api.payments import kept
 from gateway.api.replies import Reply
+from gateway.domain import ids
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import Refusal
 from gateway.flows import take_statement
@@ -37,3 +38,10 @@ async def take(house: House, call: Call) -> Reply:
             house.context, claim, call.caller, statement, digest.digest()
         )
     return kept(replies.OK, answer)
+
+
+async def show(house: House, call: Call) -> Reply:
+    """GET /v1/bank-statements/{id}: what it was answered when it was taken."""
+    call.query()
+    statement = decode.path_id(ids.STATEMENT, call.names[0])
+    return Reply(replies.OK, await take_statement.find(house.context, statement))

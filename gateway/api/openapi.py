@@ -183,6 +183,8 @@ def _pattern(path: str, name: str) -> str:
         return "^pay_[0-9a-f]{32}$"
     if name == "id" and path.startswith("/v1/acquirer-reports"):
         return "^rep_[0-9a-f]{32}$"
+    if name == "id" and path.startswith("/v1/bank-statements"):
+        return "^bst_[0-9a-f]{32}$"
     if name == "id" and path.startswith("/v1/settlement-batches"):
         return "^sb_[0-9a-f]{32}$"
     return "^[A-Za-z0-9._-]{1,64}$"

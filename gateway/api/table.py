@@ -467,6 +467,16 @@ def _payouts() -> list[Route]:
             codes=("control_total_mismatch",),
             takes=bank_statements.FILE_TYPES,
         ),
+        Route(
+            method="GET",
+            path="/v1/bank-statements/{id}",
+            name="bank_statement",
+            view=bank_statements.show,
+            roles=READERS,
+            summary="What a statement was answered when it was taken",
+            answers={200: answers.BankStatementShown},
+            codes=("not_found",),
+        ),
     ]
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, STATEMENT, new_id, shown
 from gateway.domain.party import Caller
 from gateway.domain.payment import Claim
+from gateway.domain.refusals import Refusal
 from gateway.domain.states import PAYOUT as PAYOUT_TABLE
 from gateway.domain.states import SETTLEMENT_BATCH as BATCH_TABLE
 from gateway.domain.states import next_state, told_of_batch
@@ -80,6 +81,15 @@ async def take(
         return answer
 
     return await once(context, claim, resource, act)
+
+
+async def find(context: Context, statement: UUID) -> bytes:
+    """What a statement was answered; refuses `not_found`."""
+    async with context.connection() as conn:
+        answer = await payout_store.find_statement(conn, statement)
+    if answer is None:
+        raise Refusal("not_found", "Expected the id of a bank statement")
+    return answer
 
 
 async def _judge(conn: Any, lines: Sequence[Line]) -> Taken:

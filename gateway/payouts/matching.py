@@ -146,7 +146,9 @@ def _pays_from(line: Line, one: Known) -> bool:
 def _agrees(line: Line, one: Known) -> bool:
     """Whether who was paid, or who gives back, is the recipient of the payout or its bank."""
     if line.is_debit:
-        if line.other_account != one.account:
+        # The id that we gave the order stands for its requisites where the bank tells no account.
+        untold = line.other_account is None and instruction_of(line) == one.id
+        if line.other_account != one.account and not untold:
             return False
         return _same(line.other_inn, one.inn) and _same(line.other_bic, one.bic)
     if instruction_of(line) == one.id or line.other_account == one.account:

@@ -51,6 +51,7 @@ _ADD_RETURNED = """
 """
 _LOCK_STATEMENTS = "SELECT pg_advisory_xact_lock($1)"
 _ANSWER = "SELECT answer FROM bank_statements WHERE digest = $1"
+_STATEMENT = "SELECT answer FROM bank_statements WHERE id = $1"
 _LOCK_BATCHES = """
     SELECT number FROM settlement_batches WHERE number IN (
         SELECT settlement_batch FROM payouts
@@ -186,6 +187,12 @@ async def hold_statements(conn: Any) -> None:
 async def answer_to(conn: Any, digest: bytes) -> bytes | None:
     """What the same statement was answered before."""
     answer: bytes | None = await conn.fetchval(_ANSWER, digest)
+    return answer
+
+
+async def find_statement(conn: Any, statement: UUID) -> bytes | None:
+    """What a statement was answered, by its id."""
+    answer: bytes | None = await conn.fetchval(_STATEMENT, statement)
     return answer
 
 

@@ -47,6 +47,7 @@ MATRIX = {
     "GET /v1/settlement-batches/{id}/payout-file": "-o-u-",
     "GET /v1/settlement-batches/{id}/reports/{recipient}": "-o-ur",
     "POST /v1/bank-statements": "-o---",
+    "GET /v1/bank-statements/{id}": "-o-u-",
     "GET /osmp/{secret}": "a----",
     "POST /osmp/{secret}": "a----",
     "GET /osmp": "a----",

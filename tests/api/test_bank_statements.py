@@ -57,6 +57,10 @@ async def test_a_statement_tells_what_was_executed_and_what_came_back(region: Ga
     assert (again.content, again.headers["Idempotency-Replayed"]) == (first.content, "true")
     known = await take(region, camt053(told, own=OWN))
     assert (known.json["known"], known.json["discrepancies"]) == (len(told), [])
+    kept = await region.send("GET", f"{PATH}/{first.json['id']}", role="auditor")
+    assert kept.json == first.json
+    missing = await region.send("GET", f"{PATH}/bst_{'0' * 32}", role="operator")
+    assert (missing.status, missing.code) == (404, "not_found")
     shown = await region.send("GET", path, role="auditor")
     assert shown.json["state"] == "partially_executed"
     states = {one["id"]: one["state"] for one in shown.json["payouts"]}

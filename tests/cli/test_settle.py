@@ -62,3 +62,21 @@ def test_a_batch_from_a_shell(database_url: str, tmp_path: Path) -> None:
     steps = [(one["event"], one["by"]) for one in shown["events"]]
     assert steps == [("approve", "pavel"), ("send", "olga")]
     assert "sb_" in kopeck("settle", "status", "sb_1", *at).stderr
+
+
+def test_a_batch_out_of_a_backup_is_approved_by_name_alone(tmp_path: Path) -> None:
+    data, copy, restored = (str(tmp_path / name) for name in ("data", "copy", "restored"))
+    for name, role in NAMES[1:3]:
+        kopeck("keys", "add", name, "--role", role, "--data", data)
+    closed = kopeck("settle", "close", "--by", "olga", "--data", data)
+    batch = json.loads(closed.stdout)["id"]
+    assert kopeck("backup", copy, "--data", data).returncode == 0
+    assert kopeck("restore", copy, "--data", restored).returncode == 0
+    words = ("settle", "approve", batch, "--by", "pavel")
+    assert kopeck(*words, "--data", data).returncode == 0
+    refused = kopeck(*words, "--data", restored)
+    assert (refused.returncode, "out of a backup" in refused.stderr) == (2, True)
+    done = kopeck(*words, "--override", "the bank has no such orders", "--data", restored)
+    assert done.returncode == 0, done.stderr
+    later = json.loads(kopeck("settle", "close", "--by", "olga", "--data", restored).stdout)
+    assert kopeck(*words[:2], later["id"], *words[3:], "--data", restored).returncode == 0
