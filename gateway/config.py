@@ -68,6 +68,12 @@ def _time_zone(text: str) -> str:
     return text
 
 
+def _file_or_https(text: str) -> str:
+    if "://" in text and not text.lower().startswith("https://"):
+        raise ValueError("a file or a URL that begins with https://")
+    return text
+
+
 def _google_recipient(text: str) -> str:
     kind, _, name = text.partition(":")
     if kind not in ("merchant", "gateway") or not name:
@@ -175,7 +181,7 @@ class Settings:
     apple_pay_root: Path | None = _setting(Path, None)
     google_pay_recipient: str | None = _setting(_google_recipient, None)
     google_pay_keys: Path | None = _setting(Path, None)
-    google_pay_root_keys: str | None = _setting(str, None)
+    google_pay_root_keys: str | None = _setting(_file_or_https, None)
 
 
 def read(

@@ -42,11 +42,13 @@ Method = Annotated[
     dict[str, Any],
     Meta(
         description=(
-            "How it was paid. `type` is card, mir, cash or qr. card and mir: `network`, "
+            "How it was paid. `type` is card, mir, cash, qr, apple_pay or google_pay. "
+            "card and mir: `network`, "
             "`masked_pan`, `rrn`, `authorization_code`, `terminal`; mir also "
             "`instrument` (mir_pay); cash: `terminal`; qr: "
             "`payload` (the bill's ST0001x text, or the SBP link by which a bank took the money), "
-            "`operation_id` (needed beside a link). Never a full card number."
+            "`operation_id` (needed beside a link); apple_pay and google_pay: `token` alone, as "
+            "the wallet gave it, opened here and spent once for ever. Never a full card number."
         ),
         examples=[{"type": "card", "network": "visa", "masked_pan": "427644******1234"}],
     ),

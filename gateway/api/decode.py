@@ -27,8 +27,8 @@ from splitcore import AMOUNT_MAX, TOTAL_MAX, FeeRule
 
 FINGERPRINT_SIZE: Final = 16
 REFERENCE_LENGTH_MAX: Final = 128
-# What a quote can be asked for; a wallet's or SBP's payments come with their own surcharges.
-QUOTED_METHODS: Final = frozenset({"card", "mir", "cash", "qr"})
+# What a quote can be asked for. A wallet's payer agrees to a total: its bank asks for that first.
+QUOTED_METHODS: Final = frozenset({"card", "mir", "cash", "qr", "apple_pay", "google_pay"})
 METHOD_NUMBERS: Final = {name: number for number, name in enumerate(METHODS)}
 CARD: Final = METHOD_NUMBERS["card"]
 
@@ -157,6 +157,7 @@ def _payment_request(
         designation=designation(body.designation) if body.designation else (),
         reference=reference,
         paid_at=None if body.paid_at is None else _kept(body.paid_at),
+        token=method.token,
     )
 
 
@@ -282,7 +283,8 @@ def quoted_method(method: Mapping[str, object]) -> int:
     """The number of the method a quote is for; only `type` is told."""
     name = method.get("type")
     if not isinstance(name, str) or name not in QUOTED_METHODS or len(method) != 1:
-        raise Refusal("method_invalid", "Expected method with type card, mir, cash or qr alone")
+        names = ", ".join(one for one in METHODS if one in QUOTED_METHODS)
+        raise Refusal("method_invalid", f"Expected method with type alone, one of {names}")
     return METHOD_NUMBERS[name]
 
 

@@ -81,6 +81,10 @@ def _payments() -> list[Route]:
                 "qr_invalid",
                 "qr_crc_mismatch",
                 "pan_not_allowed",
+                "token_invalid",
+                "token_expired",
+                "token_replayed",
+                "token_amount_mismatch",
             ),
         ),
         Route(
@@ -133,16 +137,6 @@ def _afterwards() -> list[Route]:
             asks=bodies.RefundBody,
             answers={201: answers.RefundShown},
             codes=("not_found", "amount_out_of_range", "refund_exceeds_payment", "state_conflict"),
-        ),
-        Route(
-            method="GET",
-            path="/v1/payments/{id}/refunds/{refund}",
-            name="refund",
-            view=payments.show_refund,
-            roles=ACQUIRER | READERS,
-            summary="A refund as it stands now",
-            answers={200: answers.RefundShown},
-            codes=("not_found",),
         ),
         Route(
             method="POST",

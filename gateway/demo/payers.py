@@ -63,6 +63,14 @@ class Payers:
         body = self._body(account, 350_000, self._cash())
         return Planned(self._key("cash"), body, "mistyped")
 
+    def by_wallet(self, method: str) -> Planned:
+        """A part of a bill by a wallet, whose token is still to be made for its total."""
+        bill = self._dice.choice(self._bills)
+        amount = self._amount("part", self._owed[bill.subscriber_account])
+        self._owed[bill.subscriber_account] -= amount
+        body = self._body(bill.subscriber_account, amount, {"type": method})
+        return Planned(self._key(method), body, "part", bill)
+
     def showcase(self, bill: Bill) -> Planned:
         """A card payment of a little over half of a bill, for showing its split."""
         amount = owed_of(bill) * 11 // 20

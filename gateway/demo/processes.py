@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gateway.config import PREFIX, TEST_PREFIX
@@ -42,17 +42,17 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def started(data: Path, log: Path) -> Iterator[Gateway]:
+def started(data: Path, log: Path, environ: Mapping[str, str] | None = None) -> Iterator[Gateway]:
     """A gateway on the directory, ended by pid whatever happens; DemoFailed if it cannot start.
 
-    It is told to stop if this process dies: nobody else would.
+    `environ` is its settings. It is told to stop if this process dies: nobody else would.
     """
     words = ["setpriv", "--pdeathsig", "TERM", "--", *_COMMAND, "serve", "--data", str(data)]
     words += ["--port", "0", "--workers", str(WORKERS)]
     with log.open("w", encoding="utf-8") as said:
         process = subprocess.Popen(
             words,
-            env=_environ(),
+            env=_environ() | dict(environ or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,

@@ -27,6 +27,8 @@ SURCHARGES: Final[dict[str, dict[str, int]]] = {
     "mir": {"ppm": 7_000, "min": 100},
     "cash": {"ppm": 20_000, "min": 1_500, "max": 30_000},
     "qr": {"ppm": 4_000, "max": 150_000},
+    "apple_pay": {"ppm": 9_000},
+    "google_pay": {"ppm": 9_000},
 }
 
 _LIFT: Final = SecondLevel(names.LIFT.id, 120_000)

@@ -1,6 +1,6 @@
 """What every step of the story has at hand: who calls, the region, our books, and the output."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from gateway.demo.books import Books
@@ -19,11 +19,11 @@ class Size:
     bulk: int = 2_000
     repeats: int = 40
     refunds: int = 24
+    wallets: int = 24
 
     def scaled(self, percent: int) -> "Size":
         """The same day in small, 1..100 percent of it."""
-        counts = (self.households, self.payments, self.bulk, self.repeats, self.refunds)
-        return Size(*(max(4, count * percent // 100) for count in counts))
+        return Size(*(max(4, count * percent // 100) for count in astuple(self)))
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from gateway.demo import (
     scanning,
     settling,
     showcase,
+    wallets,
 )
 from gateway.demo.books import Books, DemoFailed, require_equal
 from gateway.demo.calls import Caller, session
@@ -130,7 +131,8 @@ def _play(story: _Run) -> None:
     began = time.monotonic()
     show, data = Show(), story.data
     show.chapter("A gateway on its own PostgreSQL")
-    with processes.started(data, story.log) as gateway:
+    phones = wallets.make(data / "wallets")
+    with processes.started(data, story.log, phones.environ) as gateway:
         show.holds(
             f"kopeck serve --data {data} --workers {processes.WORKERS}: process {gateway.pid},"
             f" {gateway.url}, ready in {time.monotonic() - began:.1f} s"
@@ -140,7 +142,7 @@ def _play(story: _Run) -> None:
         show.holds(f"kopeck keys add: {told}")
         before = {} if story.number == 1 else orjson.loads(processes.audit(data))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            books = runner.run(_day(story, show, gateway.url, secrets))
+            books = runner.run(_day(story, show, gateway.url, secrets, phones))
         show.chapter("The audit: every invariant again, from the stored rows")
         _audit(show, books, data, before)
         gateway.stop()
@@ -151,7 +153,9 @@ def _play(story: _Run) -> None:
     )
 
 
-async def _day(story: _Run, show: Show, url: str, secrets: dict[str, str]) -> Books:
+async def _day(
+    story: _Run, show: Show, url: str, secrets: dict[str, str], phones: wallets.Wallets
+) -> Books:
     """The part of the story that is spoken over HTTP; the day's books."""
     period = region.later_period(FIRST_PERIOD, story.number - 1)
     made = region.generate(SEED, story.size.households, period)
@@ -177,6 +181,7 @@ async def _day(story: _Run, show: Show, url: str, secrets: dict[str, str]) -> Bo
         await showcase.show_one_payment(stage)
         await showcase.show_refusals(stage)
         await scanning.scan(stage)
+        await wallets.pay_by_phone(stage, phones)
         taken = await paying.pay(stage)
         await reporting.report(stage, taken)
         await agents.pay(stage)

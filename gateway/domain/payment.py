@@ -6,6 +6,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from gateway.domain.plan_names import PlanNames
+from gateway.domain.refusals import Refusal, Unavailable
 from splitcore import GroupAllocation
 
 METHODS: tuple[str, ...] = ("card", "mir", "cash", "qr", "apple_pay", "google_pay", "sbp")
@@ -42,12 +43,32 @@ class Taken(Struct, frozen=True, gc=False):
     held: bool = False
 
 
+class SealedToken(Struct, frozen=True, gc=False):
+    """A wallet's token as its caller sent it, an object or a text. Never stored, never shown."""
+
+    content: object
+
+    def __repr__(self) -> str:
+        return "SealedToken()"
+
+
+class OpenedToken(Struct, frozen=True, gc=False):
+    """What tells an opened token from any other, for ever: 32 bytes of SHA-256 over its id.
+
+    `total` is the kopecks that the payer agreed to, None where the wallet does not say.
+    """
+
+    digest: bytes
+    total: int | None = None
+
+
 class PaymentRequest(Struct, frozen=True, gc=False):
     """A payment as asked for, decoded and checked for shape, not yet accepted.
 
     `amount` is in kopecks; with `is_total` it is what the payer hands over, surcharge included.
     `facts` is a JSON object (bytes) of what the method tells to keep: network, masked number, ...
-    `designation` names services and kopecks.
+    `designation` names services and kopecks. `token` is a wallet's: sealed, opened, or why it is
+    not taken, which is told unless the key was used before.
     """
 
     claim: Claim
@@ -61,6 +82,7 @@ class PaymentRequest(Struct, frozen=True, gc=False):
     reference: str | None = None
     paid_at: datetime | None = None
     taken: Taken | None = None
+    token: SealedToken | OpenedToken | Refusal | Unavailable | None = None
 
 
 class Payment(Struct, frozen=True):

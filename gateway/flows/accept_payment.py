@@ -13,6 +13,7 @@ from gateway.domain.payment import PaymentRequest, Receipt
 from gateway.domain.refusals import Unavailable
 from gateway.flows.commit_group import CommitGroup, Outcome, SplitObserver
 from gateway.flows.context import Context
+from gateway.flows.open_tokens import TokenOpener
 from gateway.flows.patience import PAUSE_S
 from gateway.journal.db_transaction import streaming, writing
 from gateway.journal.group_commit import Accumulator, Committer, commit_apart
@@ -23,6 +24,8 @@ from gateway.storage.postgres import to_be_found_out
 AT_ONCE_MAX: Final = 100
 # How many groups go the long way after one that met another's payments or keys.
 LONG_WAY_GROUPS: Final = 16
+# How many payments may wait for their tokens to be opened: a tenth of a second's work.
+TOKENS_WAITING_MAX: Final = 256
 
 
 class IntakeObserver(SplitObserver, Protocol):
@@ -47,6 +50,8 @@ class Intake:
         self._committers: list[asyncio.Task[None]] = []
         self._kept: list[Any] = []
         self._long_way = 0
+        self._tokens = TokenOpener(context)
+        self._opening: set[asyncio.Task[Receipt]] = set()
 
     async def start(self) -> None:
         """Begin to commit what is queued.
@@ -64,6 +69,7 @@ class Intake:
 
     async def drain(self) -> None:
         """Take no more, and finish what was taken."""
+        await asyncio.gather(*self._opening, return_exceptions=True)
         self._accumulator.close()
         await asyncio.gather(*self._committers, return_exceptions=True)
         while self._kept:
@@ -79,7 +85,28 @@ class Intake:
 
     def enqueue(self, request: PaymentRequest) -> asyncio.Future[Receipt]:
         """The future of `accept`, queued at once; refuses `overloaded` at a full queue."""
+        if request.token is not None:
+            return self._enqueue_opened(request)
         return self._accumulator.add(request)
+
+    def _enqueue_opened(self, request: PaymentRequest) -> asyncio.Future[Receipt]:
+        """The same, once its token is opened; refused before any of that work."""
+        self._accumulator.check_room()
+        if len(self._opening) >= TOKENS_WAITING_MAX:
+            raise Unavailable("overloaded", "Too many tokens are waiting to be opened")
+
+        async def accept() -> Receipt:
+            opened = await self._tokens.opened(request)
+            # The work is done: a queue that filled up meanwhile is waited for.
+            (outcome,) = await (await self._accumulator.add_when_room([opened]))
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        task = asyncio.create_task(accept(), name="a payment whose token is to be opened")
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+        return task
 
     async def submit(
         self, requests: Sequence[PaymentRequest]
@@ -88,6 +115,8 @@ class Intake:
 
         From one to `bunch_max` at once.
         """
+        if any(request.token is not None for request in requests):
+            requests = [await self._tokens.opened(request) for request in requests]
         return await self._accumulator.add_when_room(requests)
 
     @asynccontextmanager
@@ -135,6 +164,8 @@ class Intake:
         """
         if self._long_way > 0:
             self._long_way -= 1
+            return None
+        if any(one.token is not None for one in requests):
             return None
         group = CommitGroup(self._context, requests, self._observe)
         try:

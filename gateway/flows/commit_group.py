@@ -25,6 +25,7 @@ from gateway.domain.plan_names import PlanNames
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.flows.context import Context
 from gateway.flows.show_payment import shown_payments
+from gateway.flows.spend_tokens import check_total, give_back, spend
 from gateway.journal import store as journal_store
 from gateway.journal.idempotency import StoredClaim, check_same
 from gateway.journal.rows import AcceptedRow, Cut, PaidBill
@@ -100,8 +101,12 @@ class CommitGroup:
         await self._write(conn, *await self._begin(conn))
 
     async def _write(
-        self, conn: Any, cut: Cut, fresh: Sequence[int], bills: dict[str, OpenBill]
+        self, conn: Any, cut: Cut, claimed: Sequence[int], bills: dict[str, OpenBill]
     ) -> None:
+        fresh = claimed
+        has_tokens = any(self._requests[at].token is not None for at in claimed)
+        if has_tokens:
+            fresh = await self._spend_tokens(conn, claimed)
         # Accepted when its turn came, not when it began to wait for it: so an account's moments
         # follow its sequence, and what a bill knows `as_of` a moment is a beginning of it.
         self._accepted_at = self._context.clock.now()
@@ -109,10 +114,15 @@ class CommitGroup:
         await splitting_store.fetch_plans(conn, plans, [bill.plan for bill in bills.values()])
         # Last, with no wait before the split: a quote may bring other terms to the shelf meanwhile.
         await splitting_store.fetch_terms(conn, self._context.terms, cut.terms_version)
+        if has_tokens:
+            fresh = [at for at in fresh if self._is_agreed(at)]
         self._split(fresh, bills)
-        refused = [at for at in fresh if isinstance(self._outcomes[at], Exception)]
+        refused = [
+            self._requests[at] for at in claimed if isinstance(self._outcomes[at], Exception)
+        ]
         if refused:
-            await journal_store.unclaim(conn, [self._requests[at].claim for at in refused])
+            await journal_store.unclaim(conn, [request.claim for request in refused])
+            await give_back(conn, refused)
         if self._rows:
             await journal_store.add_payments(conn, cut, self._accepted_at, self._rows)
         if self._paid:
@@ -148,6 +158,26 @@ class CommitGroup:
             else:
                 self._before[position] = stored
         return cut, fresh, bills
+
+    async def _spend_tokens(self, conn: Any, positions: Sequence[int]) -> Sequence[int]:
+        """Of these payments the ones whose tokens, if any, are now spent on them."""
+        requests = [self._requests[at] for at in positions]
+        refused = await spend(conn, requests)
+        for at, request in zip(positions, requests, strict=True):
+            self._outcomes[at] = refused.get(request.id)
+        return [at for at in positions if self._outcomes[at] is None]
+
+    def _is_agreed(self, at: int) -> bool:
+        """Whether the payer agreed to this total; else the payment is refused."""
+        request = self._requests[at]
+        try:
+            check_total(request, sum(suspense_amount(self._context, request)))
+        except SplitError:
+            # The split refuses it in its own words.
+            return True
+        except Refusal as refusal:
+            self._outcomes[at] = refusal
+        return self._outcomes[at] is None
 
     def _split(self, positions: Sequence[int], bills: dict[str, OpenBill]) -> None:
         """Split what has a bill, hold the rest: outcomes, rows, and what is then paid on bills."""

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from gateway.config import Settings
 from gateway.domain.clock import Clock
+from gateway.flows.wallets import Wallets
 from gateway.splitting.plans import PlanShelf, StructureShelf
 from gateway.splitting.terms import TermsShelf
 
@@ -21,6 +22,7 @@ class Context:
     plans: PlanShelf
     terms: TermsShelf
     structures: StructureShelf = field(default_factory=StructureShelf)
+    wallets: Wallets = field(default_factory=Wallets)
 
     def connection(self) -> Any:
         """A connection for `async with`; TimeoutError where none is free for too long."""

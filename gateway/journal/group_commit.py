@@ -50,9 +50,14 @@ class Accumulator(Generic[Item, Result]):
 
     def add(self, item: Item) -> "asyncio.Future[Result]":
         """The future of the item's outcome; refuses `overloaded` where the queue is full."""
+        if self._waiting >= self._queue_max:
+            self.check_room()
+        return self._append((item,), True)
+
+    def check_room(self) -> None:
+        """Refuses `overloaded` where the queue is full."""
         if self._waiting >= self._queue_max and not self._closed:
             raise Unavailable("overloaded", "Too many payments are waiting to be made durable")
-        return self._append((item,), True)
 
     async def add_when_room(self, items: Sequence[Item]) -> "asyncio.Future[Outcomes[Result]]":
         """The future of all the items' outcomes, which is never an exception itself; for streams

@@ -51,6 +51,15 @@ _UNCLAIM = """
     DELETE FROM idempotency_keys AS k USING unnest($1::int[], $2::text[]) AS u (caller, key)
     WHERE k.caller = u.caller AND k.key = u.key
 """
+_SPEND = """
+    INSERT INTO wallet_tokens (digest, payment, subscriber_account)
+    SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::text[])
+    ON CONFLICT (digest) DO NOTHING RETURNING payment
+"""
+_UNSPEND = """
+    DELETE FROM wallet_tokens AS t USING unnest($1::bytea[], $2::uuid[]) AS u (digest, payment)
+    WHERE t.digest = u.digest AND t.payment = u.payment
+"""
 _ANSWER = "UPDATE idempotency_keys SET answer = $3 WHERE caller = $1 AND key = $2"
 _HOLD_KEY = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
 _LET_GO_OF_KEY = "SELECT pg_advisory_unlock(hashtextextended($1, 0))"
@@ -203,6 +212,21 @@ def _stored(row: Mapping[str, Any]) -> StoredClaim:
 async def unclaim(conn: Any, claims: Sequence[Claim]) -> None:
     """Give back keys claimed in this transaction for requests that were refused."""
     await conn.execute(_UNCLAIM, [claim.caller for claim in claims], [c.key for c in claims])
+
+
+async def spend(conn: Any, tokens: Sequence[tuple[bytes, UUID, str]]) -> set[UUID]:
+    """Spend wallets' tokens: digest, payment and account of each. The payments that they now are
+    spent on; the others' were spent before.
+
+    A token that another transaction is about to spend is waited for, so tokens come in order.
+    """
+    rows = await conn.fetch(_SPEND, *map(list, zip(*tokens, strict=True)))
+    return {row["payment"] for row in rows}
+
+
+async def unspend(conn: Any, tokens: Sequence[tuple[bytes, UUID]]) -> None:
+    """Give back tokens that this transaction spent: digest and payment of each."""
+    await conn.execute(_UNSPEND, *map(list, zip(*tokens, strict=True)))
 
 
 async def answer(conn: Any, claim: Claim, content: bytes) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway.domain.refusals import Refusal
-from gateway.methods import card, cash, qr
+from gateway.methods import card, cash, qr, wallets
 from gateway.methods.card import USUAL as USUAL_CARD
 from gateway.methods.facts import ISSUED_IDENTIFIERS, MethodFacts, refuse_card_numbers
 from gateway.methods.pan import contains_pan
@@ -19,10 +19,16 @@ _NORMALISERS: Final[dict[str, Callable[[Mapping[str, object]], MethodFacts]]] = 
     "mir": card.normalise,
     "cash": cash.normalise,
     "qr": qr.normalise,
+    "apple_pay": wallets.normalise,
+    "google_pay": wallets.normalise,
 }
-_NOT_TAKEN_YET: Final = ("apple_pay", "google_pay")
-# The payload is text of its own form; qr looks for card numbers in its free-text fields.
-_UNCHECKED: Final = ISSUED_IDENTIFIERS | {"payload"}
+# Text of its own form: qr looks for card numbers in its payload's free-text fields, and a token is
+# base64 in fields that hold nothing else, refused as a whole or not kept.
+_UNCHECKED: Final = {
+    "qr": ISSUED_IDENTIFIERS | {"payload"},
+    "apple_pay": ISSUED_IDENTIFIERS | {"token"},
+    "google_pay": ISSUED_IDENTIFIERS | {"token"},
+}
 
 
 def normalise(method: Mapping[str, object]) -> MethodFacts:
@@ -35,10 +41,9 @@ def normalise(method: Mapping[str, object]) -> MethodFacts:
     if usual is not None:
         return usual
     told = method.get("type")
-    if told in _NOT_TAKEN_YET:
-        raise Refusal("method_invalid", "Expected card, mir, cash or qr, was a wallet")
-    refuse_card_numbers(method, _UNCHECKED if told == "qr" else ISSUED_IDENTIFIERS)
-    normaliser = _NORMALISERS.get(told) if isinstance(told, str) else None
+    name = told if isinstance(told, str) else ""
+    refuse_card_numbers(method, _UNCHECKED.get(name, ISSUED_IDENTIFIERS))
+    normaliser = _NORMALISERS.get(name)
     if normaliser is None:
-        raise Refusal("method_invalid", "Expected method.type card, mir, cash or qr")
+        raise Refusal("method_invalid", f"Expected method.type one of {', '.join(_NORMALISERS)}")
     return normaliser(method)

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from gateway.domain.payment import SealedToken
 from gateway.domain.refusals import Refusal
 from gateway.methods.pan import contains_pan, has_enough_digits
 
@@ -29,7 +30,8 @@ class MethodFacts(Struct, frozen=True):
     """One way to pay, normalised.
 
     `facts` is kept with the payment; `subscriber_account` is set where the method itself names
-    it; `warnings` are codes from closed lists, fit for metrics and logs.
+    it; `warnings` are codes from closed lists, fit for metrics and logs. A wallet's `token` is
+    sealed; what it says becomes facts once it is opened.
     """
 
     type: str
@@ -37,6 +39,7 @@ class MethodFacts(Struct, frozen=True):
     facts: dict[str, str] = {}
     subscriber_account: str | None = None
     warnings: tuple[str, ...] = ()
+    token: SealedToken | None = None
 
 
 def refuse_card_numbers(method: Mapping[str, object], unchecked: frozenset[str]) -> None:

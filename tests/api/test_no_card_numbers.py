@@ -1,7 +1,8 @@
 """No card number that is refused stands anywhere in what the processes wrote.
 
-A gateway of its own is sent a different number in every field of every body; then its log, its
-metrics and every file of its directory, the database's among them, are searched. A number in a
+A gateway of its own is sent a different number in every field of every body, and in wallets'
+tokens, good and bad; then its log, its metrics and every file of its directory, the database's
+among them, are searched. A number in a
 field that is exempt is found there, so the search can find.
 """
 
@@ -17,7 +18,8 @@ import orjson
 import pytest
 import segno
 
-from gateway.demo import processes
+from gateway.demo import processes, wallets
+from gateway.domain.clock import SystemClock
 from gateway.domain.requisites import account_with_key
 from gateway.methods.bill_qr_fields import FREE_TEXT_FIELDS
 from gateway.methods.pan import contains_pan, luhn_holds
@@ -173,6 +175,47 @@ async def send_papers(sender: Sender, told: Iterator[str]) -> None:
         assert 400 <= status < 500
 
 
+async def send_tokens(sender: Sender, phones: wallets.Wallets) -> None:
+    """Card numbers where they may be: in tokens, of payments that are taken and that are not."""
+    told = numbers(REFUSED)
+    now = SystemClock().now()
+    statuses = []
+    for total in (100, 101):
+        contents: tuple[Body | bytes, ...] = (
+            *(phones.apple.content(next(told), 100) for _ in range(4)),
+            {**phones.apple.content(next(told), 100), "currencyCode": "840"},
+            {"applicationPrimaryAccountNumber": next(told)},
+            next(told).encode(),
+        )
+        for one in contents:
+            token = phones.apple.token(one, now)
+            statuses.append(await send_token(sender, "apple_pay", token, total))
+        for version in ("ECv1", "ECv2"):
+            for name, value in (("x", "1"), ("messageExpiration", "1"), ("messageId", next(told))):
+                content = phones.google.content(next(told), now) | {name: value}
+                token = phones.google.token(content, now, version)
+                statuses.append(await send_token(sender, "google_pay", token, total))
+            token = phones.google.token(next(told).encode(), now, version)
+            statuses.append(await send_token(sender, "google_pay", token, total))
+    assert 0 < statuses.count(201) < len(statuses)
+
+
+async def send_token(sender: Sender, method: str, token: object, total: int) -> int:
+    """Sends a payment twice, alone and as a line; the status of the first."""
+    body: Body = {
+        "subscriber_account": "1",
+        "total": total,
+        "method": {"type": method, "token": token},
+    }
+    status, _ = await sender.send("POST", "/v1/payments", body, "bank")
+    line = orjson.dumps({**body, "idempotency_key": "line"})
+    again, said = await sender.send(
+        "POST", "/v1/payments/bulk", line, "bank", "application/x-ndjson"
+    )
+    assert (again, orjson.loads(said)["status"] >= 400) == (200, True), said
+    return status
+
+
 def found_in(folder: Path, sought: re.Pattern[bytes]) -> list[str]:
     """Every file below a folder that holds it."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
@@ -186,7 +229,8 @@ async def test_no_file_holds_a_number_that_was_refused(
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     data, log = tmp_path / "data", tmp_path / "gateway.log"
-    with processes.started(data, log) as gateway:
+    phones = wallets.make(tmp_path / "wallets")
+    with processes.started(data, log, phones.environ) as gateway:
         secrets = {
             name: processes.add_key(data, name, role)
             for name, role in (("bank", "acquirer"), ("centre", "operator"))
@@ -194,6 +238,7 @@ async def test_no_file_holds_a_number_that_was_refused(
         async with aiohttp.ClientSession() as session:
             sender = Sender(session, gateway.url, secrets)
             await send_everything(sender)
+            await send_tokens(sender, phones)
             exempt = next(numbers(EXEMPT))
             paid = {
                 "subscriber_account": "1",

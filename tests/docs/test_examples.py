@@ -8,6 +8,7 @@ behind a sentence with "file `name`" is that file.
 import asyncio
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,26 @@ from typing import Any
 import orjson
 import pytest
 
+from gateway.config import PREFIX, Settings, read
+from gateway.demo import wallets
 from tests.api.conftest import Gateway, served
 from tests.rules.sources import ROOT
 
 # Page → settings of the gateway it is read beside.
 PAGES: dict[str, dict[str, Any]] = {
     "docs/acquirer-reports.md": {},
+    "docs/apple-pay.md": {},
     "docs/cards.md": {},
     "docs/osmp.md": {},
     "docs/sber.md": {},
+    "docs/google-pay.md": {},
     "docs/scans.md": {},
     "docs/settlement.md": {},
 }
 README_ADDRESS = "localhost:8080"
+README_PYTHON = ".venv/bin/python"
+# Pages whose examples pay by a phone that the gateway trusts.
+PHONE = ("docs/apple-pay.md", "docs/google-pay.md")
 BLOCK = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"file\s+`([\w.-]+)`[^`]*\Z")
 RUN_S = 60
@@ -68,13 +76,16 @@ async def typed(script: str, folder: Path, gateway: Gateway) -> str:
         "-euo",
         "pipefail",
         "-c",
-        script.replace(README_ADDRESS, f"127.0.0.1:{gateway.port}"),
+        script.replace(README_ADDRESS, f"127.0.0.1:{gateway.port}").replace(
+            README_PYTHON, sys.executable
+        ),
         cwd=folder,
         env={
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "OP": gateway.secrets["operator"],
             "BANK": gateway.secrets["acquirer"],
             "BOSS": gateway.secrets["approver"],
+            "PYTHONPATH": str(ROOT),
         },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -99,6 +110,14 @@ def readme_lines() -> str:
     return "\n".join(line for line in lines if "/v1/recipients" in line or "/v1/bills" in line)
 
 
+def of_phone(folder: Path) -> dict[str, Any]:
+    """The settings that a page's phone prints for its gateway."""
+    environ = wallets.make(folder).environ
+    names = [name for name in Settings.__dataclass_fields__ if f"{PREFIX}{name.upper()}" in environ]
+    found = read(environ)
+    return {name: getattr(found, name) for name in names}
+
+
 @pytest.mark.parametrize("page", sorted(PAGES))
 async def test_what_a_page_shows_is_what_is_answered(
     page: str, database_url: str, tmp_path: Path
@@ -108,7 +127,8 @@ async def test_what_a_page_shows_is_what_is_answered(
         if name is not None:
             (tmp_path / name).write_text(content)
     answered = 0
-    async with served(database_url, **PAGES[page]) as gateway:
+    chosen = PAGES[page] | (of_phone(tmp_path / "phone") if page in PHONE else {})
+    async with served(database_url, **chosen) as gateway:
         await typed(readme_lines(), tmp_path, gateway)
         printed = None
         for kind, content, _ in told:

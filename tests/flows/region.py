@@ -27,6 +27,7 @@ from gateway.flows import close_batch, load_bills, refund_payment, resolve_suspe
 from gateway.flows.accept_payment import Intake
 from gateway.flows.bill_forms import BillForms
 from gateway.flows.context import Context
+from gateway.flows.wallets import Wallets
 from gateway.splitting import store as splitting_store
 from gateway.splitting.plans import PlanShelf
 from gateway.splitting.terms import TermsShelf
@@ -110,12 +111,23 @@ class Region:
 
     @asynccontextmanager
     async def working(
-        self, clock: Clock | None = None, url: str | None = None, **settings: Any
+        self,
+        clock: Clock | None = None,
+        url: str | None = None,
+        wallets: Wallets | None = None,
+        **settings: Any,
     ) -> AsyncIterator[Worker]:
         """One more worker; its queue is finished before it goes."""
         chosen = Settings(**{"database_url": url or self.url, "pool_max": 5, **settings})
         pool = await open_pool(chosen)
-        context = Context(pool, clock or SystemClock(), chosen, PlanShelf(), TermsShelf())
+        context = Context(
+            pool,
+            clock or SystemClock(),
+            chosen,
+            PlanShelf(),
+            TermsShelf(),
+            wallets=wallets or Wallets(),
+        )
         intake = Intake(context, Nobody())
         await intake.start()
         try:

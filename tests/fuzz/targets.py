@@ -21,6 +21,7 @@ from gateway.methods import bill_qr, contains_pan, normalise, qr, sbp_link
 from gateway.scans.barcodes import TemplateMisfit, read_template
 from gateway.scans.pictures import codes_in
 from gateway.scans.templates import Templates, built_in
+from tests.fuzz import wallet_targets
 
 PIXELS_MAX = 250_000
 NAME_SHOWN_MAX = 11
@@ -162,6 +163,10 @@ TARGETS = (
         ],
         length_max=65_536,
         refusals=_METHOD_REFUSALS,
+    ),
+    *(
+        Target(name, run, seeds, length_max=16_384, refusals=wallet_targets.REFUSALS)
+        for name, (run, seeds) in wallet_targets.WALLET_TARGETS.items()
     ),
     Target("card_number", _card_number, ["карта 4111 1111-1111 1111".encode()], length_max=65_536),
     Target(

@@ -17,9 +17,9 @@ SEEDED = ("gateway/demo/",)
 
 # A task needs an owner that awaits it; these files own theirs, and say how.
 TASK_OWNERS: tuple[str, ...] = (
-    # The committers: started by start(), awaited by drain().
+    # The committers, and payments whose tokens are opened first: drain() awaits both.
     "gateway/flows/accept_payment.py",
-    # The gauges of money: cancelled and awaited when the door closes.
+    # The gauges of money and the root keys: cancelled and awaited when the door closes.
     "gateway/app.py",
     # Payments whose caller is looked up first: the door waits for them, and the server ends them.
     "gateway/api/hot.py",

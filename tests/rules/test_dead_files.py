@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from tests.rules.sources import PRODUCT, Source, python, sample
 
-# Started from outside: the command, and `python -m gateway`.
-ENTRANCES = {"gateway.__main__"}
+# Started from outside: the command, `python -m gateway`, and the phone of docs/apple-pay.md.
+ENTRANCES = {"gateway.__main__", "gateway.demo.phone"}
 # Its commands are imported by name when one is used; the names stand there as strings.
 COMMANDS = "gateway/cli/__init__.py"
 PREFIXES = tuple(f"{top}." for top in PRODUCT)
