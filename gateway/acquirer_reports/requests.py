@@ -20,6 +20,10 @@ from gateway.domain.payment import METHODS, Claim, PaymentRequest
 _FINGERPRINT_SIZE: Final = 16
 
 
+# Keys of callers hold no spaces, so none of theirs can be one of these.
+_OF_BANK: Final = "report "
+
+
 class _Mark(Struct):
     report: str | None = None
     row: int | None = None
@@ -35,10 +39,8 @@ class Requests:
         self._caller = caller
         self._method = METHODS.index(file.method)
         self._facts = b'{"report":"%b","row":' % ids.shown(ids.REPORT, source.report).encode()
-        # Keys of callers hold no spaces, so none of theirs can be one of these.
-        self._of_bank = "report "
-        self._of_file = f"report {source.digest.hex()} "
-        self._numbered = self._of_file if source.per_file else self._of_bank
+        self._of_file = f"{_OF_BANK}{source.digest.hex()} "
+        self._numbered = self._of_file if source.per_file else _OF_BANK
 
     def make(self, row: Row) -> PaymentRequest:
         """The payment of a row: what the payer handed over is its total."""
@@ -62,6 +64,11 @@ class Requests:
             row.operation,
             None if row.paid_at is None else datetime.fromtimestamp(row.paid_at, UTC),
         )
+
+
+def key(operation: str) -> str:
+    """The key of a row whose operation has a number that is the acquirer's for ever."""
+    return _OF_BANK + operation
 
 
 def made_by(facts: bytes) -> tuple[UUID, int] | None:

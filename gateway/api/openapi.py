@@ -189,6 +189,11 @@ def _pattern(path: str, name: str) -> str:
 
 
 def _request_body(route: Route) -> dict[str, Any]:
+    if route.form:
+        fields = {name: _QUERY[name] for name in route.form}
+        schema: dict[str, Any] = {"type": "object", "properties": fields}
+        form = {kind: {"schema": schema} for kind in route.takes}
+        return {"required": False, "content": form}
     if route.takes:
         file = {"schema": {"type": "string", "format": "binary"}}
         content: dict[str, Any] = dict.fromkeys(route.takes, file)

@@ -41,9 +41,10 @@ class Route:
     `roles`: who may use it, or EVERYBODY. `body`: NO_BODY, JSON_BODY (read whole, bounded) or
     STREAM (the view reads it line by line). `keyed`: takes an Idempotency-Key. `gated`: is
     refused early when too many payments wait. `formats`: values of the query's format. `takes`:
-    media types of a body that is a file. `key_in_path`: the caller's key is the last value of the
-    path, and no header is looked at. `in_own_words` answers what fails once the caller is let in,
-    for a protocol that has no problems. The rest is for the OpenAPI document.
+    media types of a body that is a file, or a form with the fields `form`. `key_in_path`: the
+    caller's key is the last value of the path, and no header is looked at. `in_own_words` answers
+    what fails once the caller is let in, for a protocol that has no problems. The rest is for the
+    OpenAPI document.
     """
 
     method: str
@@ -64,6 +65,7 @@ class Route:
     formats: tuple[str, ...] = ()
     may_be_empty: bool = False
     takes: tuple[str, ...] = ()
+    form: tuple[str, ...] = ()
     answer_types: tuple[str, ...] = ("application/json",)
 
 

@@ -501,6 +501,7 @@ def _billers() -> list[Route]:
                         answer_types=(xml.MEDIA_TYPE,),
                         query=() if form else names,
                         takes=billers.FORM_TYPES if form else (),
+                        form=names if form else (),
                     )
                 )
     return found

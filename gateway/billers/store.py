@@ -1,4 +1,4 @@
-"""SQL of the biller protocols: our number of a payment, and payments that a file made before."""
+"""SQL of the biller protocols: our number of a payment or a refund."""
 
 from typing import Any
 from uuid import UUID
@@ -8,11 +8,6 @@ _ADD = """
     ON CONFLICT DO NOTHING RETURNING number
 """
 _FIND = "SELECT number FROM biller_numbers WHERE resource = $1 AND subscriber_account = $2"
-_REPORTED = """
-    SELECT id FROM payments
-    WHERE reference COLLATE "C" = $2 AND caller = $1 AND facts ->> 'report' IS NOT NULL
-    ORDER BY id LIMIT 1
-"""
 
 
 async def number_of(conn: Any, resource: UUID, account: str) -> int:
@@ -24,9 +19,3 @@ async def number_of(conn: Any, resource: UUID, account: str) -> int:
         # Another worker gave it just now, which only a new statement sees.
         number = await conn.fetchval(_FIND, resource, account)
     return int(number)
-
-
-async def reported(conn: Any, caller: int, number: str) -> UUID | None:
-    """The payment that a row of the caller's file with this operation's number made."""
-    found: UUID | None = await conn.fetchval(_REPORTED, caller, number)
-    return found

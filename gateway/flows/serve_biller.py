@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from gateway.acquirer_reports import requests as reported
 from gateway.billers import masks, requests
 from gateway.billers import store as biller_store
 from gateway.bills import store as bill_store
@@ -18,8 +19,8 @@ from gateway.domain.biller import Asked, OperationDiffers, Told
 from gateway.domain.ids import REFUND, read_id
 from gateway.domain.party import Caller
 from gateway.domain.refusals import InvariantBroken, Refusal
-from gateway.flows import find_payments, refund_payment
 from gateway.flows import quote as quoting
+from gateway.flows import refund_payment
 from gateway.flows.accept_payment import Intake
 from gateway.flows.context import Context
 from gateway.flows.patience import patiently
@@ -152,14 +153,15 @@ async def _earlier(
     context: Context, caller: Caller, protocol: str, number: str
 ) -> PaymentRow | None:
     """The payment of this operation, made by the protocol or by a row of the caller's file."""
-    key = (caller.number, requests.key(protocol, number))
+    keys = [
+        (caller.number, requests.key(protocol, number)),
+        (caller.number, reported.key(number)),
+    ]
     async with context.connection() as conn:
-        stored = (await journal_store.find_claims(conn, [key])).get(key)
-        made = None if stored is None else stored.resource
-        if made is None:
-            made = await biller_store.reported(conn, caller.number, number)
+        stored = await journal_store.find_claims(conn, keys)
+        made = next((stored[key].resource for key in keys if key in stored), None)
         rows = [] if made is None else await journal_store.find_payments(conn, [made])
-    return rows[0] if rows and find_payments.may_see(caller, rows[0].caller) else None
+    return rows[0] if rows else None
 
 
 async def _repeated(context: Context, asked: Asked, earlier: PaymentRow) -> Told:

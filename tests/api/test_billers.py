@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree
@@ -78,6 +79,19 @@ PAYMENT = {
     "PAY_ID": "654321",
     "PAY_DATE": "12.11.2026_12:31:00",
 }
+
+# A file of a desk that counts its operations anew every day.
+DESK = """
+format = "desk"
+operation_unique = "file"
+
+[columns]
+separator = ";"
+count = 3
+operation = 1
+account = 2
+sum = 3
+"""
 
 
 def elements(content: bytes) -> dict[str, str]:
@@ -354,6 +368,20 @@ async def test_what_a_file_made_is_not_made_again(agent: Agent) -> None:
     assert len(await agent.payments()) == 1
     assert (await agent.pay())["prv_txn"] == told["prv_txn"]
     assert (await agent.pay(sum="200.01"))["result"] == "300"
+
+
+async def test_a_file_whose_numbers_are_its_own_makes_nobodys_operation(
+    agent: Agent, tmp_path: Path
+) -> None:
+    (tmp_path / "desk.toml").write_text(DESK)
+    file = f"1234567;{ACCOUNT};200.00\n"
+    async with served_again(agent, report_layouts=tmp_path) as other:
+        answer = await other.gateway.send(
+            "POST", "/v1/acquirer-reports?format=desk", file.encode(), role="acquirer", key="file"
+        )
+        assert answer.json["created"] == 1, answer.content
+    await agent.pay()
+    assert len(await agent.payments()) == 2
 
 
 async def test_a_file_matches_what_was_paid(agent: Agent) -> None:
