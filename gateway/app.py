@@ -32,7 +32,8 @@ from gateway.flows.accept_payment import Intake
 from gateway.flows.authorise_payment import Asking
 from gateway.flows.context import Context
 from gateway.flows.hear_acquirer import Hearing
-from gateway.flows.poll_acquirers import Poller
+from gateway.flows.poll_acquirers import Poller, waiting_tries
+from gateway.flows.refund_by_acquirer import Refunding
 from gateway.flows.wallets import wallets_of
 from gateway.scans import templates
 from gateway.scans.darkroom import Darkroom
@@ -136,6 +137,7 @@ async def _running(
     intake = Intake(context, telemetry)
     hearing = Hearing(context, intake, telemetry)
     asking = Asking(context, acquirers, hearing, encode.started)
+    refunding = Refunding(context, acquirers, telemetry)
     limit = RateLimit(
         settings.rate_limit_per_s, settings.workers, context.clock, settings.redis_url
     )
@@ -155,6 +157,7 @@ async def _running(
         acquirers,
         asking,
         hearing,
+        refunding,
         stopping=asyncio.Event(),
         loop=asyncio.get_running_loop(),
     )
@@ -164,7 +167,9 @@ async def _running(
     await intake.start()
     await runner.setup()
     watching = [
-        asyncio.create_task(Poller(context, one, hearing).run(), name=f"poller of {name}")
+        asyncio.create_task(
+            Poller(context, one, hearing, refunding).run(), name=f"poller of {name}"
+        )
         for name, one in acquirers.items()
     ]
     watching.append(asyncio.create_task(context.wallets.keep_fresh(), name="Google's root keys"))
@@ -232,6 +237,8 @@ async def _count_money(context: Context, telemetry: Telemetry) -> None:
     while True:
         try:
             telemetry.money(await gauges.money(context.connection, pause))
+            async with context.connection() as conn:
+                telemetry.waiting(await waiting_tries(context, conn))
         except Exception as failure:
             log_bug(failure, "the money gauges")
         await asyncio.sleep(GAUGES_EVERY_S)

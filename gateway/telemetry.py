@@ -161,6 +161,20 @@ class Telemetry:
         )
 
     def _declare_acquirers(self) -> None:
+        self._waiting_seen: set[tuple[str, str]] = set()
+        self._waiting_tries, self._waiting_seconds = (
+            Gauge(
+                name,
+                told,
+                ["kind", "state"],
+                registry=self.registry,
+                multiprocess_mode="mostrecent",
+            )
+            for name, told in (
+                ("kopeck_authorisations_waiting", "Payments that we started, not settled yet."),
+                ("kopeck_authorisations_oldest_seconds", "The age of the oldest of them."),
+            )
+        )
         self._authorisations = Counter(
             "kopeck_authorisations_total",
             "What payments that we started came to; unknown is asked about until it is known.",
@@ -228,6 +242,16 @@ class Telemetry:
     def payment(self, method: str, outcome: str, count: int = 1) -> None:
         """One more payment, or several; both words are from the closed lists."""
         self._payments[method, outcome].inc(count)
+
+    def waiting(self, tries: Iterable[tuple[str, str, int, float]]) -> None:
+        """Shows how many tries of each kind stand in each open state, and how old the oldest is."""
+        counted = {(kind, state): (count, age) for kind, state, count, age in tries}
+        # What has gone is shown as none, not as it was.
+        self._waiting_seen |= counted.keys()
+        for kind, state in self._waiting_seen:
+            count, age = counted.get((kind, state), (0, 0.0))
+            self._waiting_tries.labels(kind, state).set(count)
+            self._waiting_seconds.labels(kind, state).set(age)
 
     def authorisation(self, kind: str, outcome: str) -> None:
         """What a payment that we started came to; a kind of acquirer and a word of their list."""

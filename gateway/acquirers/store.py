@@ -78,6 +78,10 @@ _TAKE_DUE_REFUNDS = f"""
                  ORDER BY next_poll_at LIMIT $4 FOR UPDATE SKIP LOCKED)
     RETURNING {_REFUND_NAMES}
 """
+_POLL_REFUNDS_SOON = """
+    UPDATE acquirer_refunds SET next_poll_at = least(next_poll_at, $2)
+    WHERE payment = $1 AND acquirer = $3 AND state NOT IN ('refunded', 'declined')
+"""
 _RESERVED = """
     SELECT coalesce(sum(amount), 0)::bigint FROM acquirer_refunds
     WHERE payment = $1 AND state NOT IN ('refunded', 'declined')
@@ -135,8 +139,9 @@ async def take_due(
 
 
 async def poll_soon(conn: Any, payment: UUID, now: datetime, acquirer: str) -> None:
-    """Let a try that is open be asked about now; one that is settled stays."""
+    """Let a try that is open, and its refunds, be asked about now; what is settled stays."""
     await conn.execute(_POLL_SOON, payment, now, acquirer)
+    await conn.execute(_POLL_REFUNDS_SOON, payment, now, acquirer)
 
 
 async def keep_first(conn: Any, caller: int, key: str, content: bytes) -> bytes:

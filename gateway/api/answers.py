@@ -103,12 +103,18 @@ class RefundShareShown(Struct):
 
 
 class RefundShown(Struct):
-    """A refund; its shares add up to its amount, or are empty where it came out of suspense."""
+    """A refund; its shares add up to its amount, or are empty where it came out of suspense.
+
+    Of a payment that an acquirer took it has a `state`: pending until the acquirer has given the
+    money back and the shares are known, then refunded, or declined and a `reason`.
+    """
 
     id: Annotated[str, Meta(pattern="^ref_[0-9a-f]{32}$")]
     payment: str
     amount: Kopecks
     shares: list[RefundShareShown]
+    state: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
 
 
 class ResolutionShown(Struct):

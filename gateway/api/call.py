@@ -15,6 +15,7 @@ from gateway.flows.accept_payment import Intake
 from gateway.flows.authorise_payment import Asking
 from gateway.flows.context import Context
 from gateway.flows.hear_acquirer import Hearing
+from gateway.flows.refund_by_acquirer import Refunding
 from gateway.scans.darkroom import Darkroom
 from gateway.scans.templates import Templates
 from gateway.telemetry import Telemetry
@@ -45,6 +46,7 @@ class House:
     acquirers: Acquirers
     asking: Asking
     hearing: Hearing
+    refunding: Refunding
     stopping: asyncio.Event
     loop: asyncio.AbstractEventLoop
     report_turns: asyncio.Semaphore = field(

@@ -177,6 +177,8 @@ def _pattern(path: str, name: str) -> str:
         return "^[A-Za-z0-9_-]{8,256}$"
     if name == "method":
         return f"^({'|'.join(METHODS)})$"
+    if name == "refund":
+        return "^ref_[0-9a-f]{32}$"
     if name == "id" and path.startswith("/v1/payments"):
         return "^pay_[0-9a-f]{32}$"
     if name == "id" and path.startswith("/v1/acquirer-reports"):

@@ -146,8 +146,23 @@ async def refund(house: House, call: Call) -> Reply:
     claim = call.claim("refunds", body, call.names[0])
     decode.check_amount(body.amount)
     payment = decode.path_id(ids.PAYMENT, call.names[0])
-    answer = await refund_payment.refund(house.context, claim, call.caller, payment, body.amount)
+    one = await house.refunding.taken_by(call.caller, payment)
+    if one is None:
+        answer = await refund_payment.refund(
+            house.context, claim, call.caller, payment, body.amount
+        )
+    else:
+        at_acquirer = call.claim("acquirer_refunds", body, call.names[0])
+        answer = await house.refunding.refund(at_acquirer, call.caller, one, body.amount)
     return kept(replies.CREATED, answer)
+
+
+async def show_refund(house: House, call: Call) -> Reply:
+    """GET /v1/payments/{id}/refunds/{refund}."""
+    call.query()
+    payment = decode.path_id(ids.PAYMENT, call.names[0])
+    refund = decode.path_id(ids.REFUND, call.names[1])
+    return Reply(replies.OK, encode.json(await house.refunding.show(call.caller, payment, refund)))
 
 
 async def resolve(house: House, call: Call) -> Reply:

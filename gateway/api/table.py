@@ -139,6 +139,16 @@ def _afterwards() -> list[Route]:
             codes=("not_found", "amount_out_of_range", "refund_exceeds_payment", "state_conflict"),
         ),
         Route(
+            method="GET",
+            path="/v1/payments/{id}/refunds/{refund}",
+            name="refund",
+            view=payments.show_refund,
+            roles=ACQUIRER | READERS,
+            summary="A refund as it stands now",
+            answers={200: answers.RefundShown},
+            codes=("not_found",),
+        ),
+        Route(
             method="POST",
             path="/v1/payments/{id}/resolve",
             name="resolutions",

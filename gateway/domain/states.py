@@ -70,10 +70,10 @@ ACQUIRER_REFUND: dict[tuple[str, str], str] = {
         for state in ("asking", "pending", "unknown")
         for event, following in (
             ("wait", "pending"),
-            ("lose", "unknown"),
+            ("lose", "pending" if state == "pending" else "unknown"),
             ("take", "given"),
             ("decline", "declined"),
-            ("miss", "asking"),
+            ("miss", "pending" if state == "pending" else "asking"),
         )
     },
     **{("given", late): "given" for late in ("wait", "lose", "take", "decline", "miss")},

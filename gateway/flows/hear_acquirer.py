@@ -49,6 +49,7 @@ OUTCOMES: Final = (
     *("accepted", "declined", "unknown", "accepted_late", "amount_differs"),
     # Of callbacks: not signed as they ought to be, and of orders that are not ours.
     *("callback_refused", "order_unknown"),
+    *("refund_given", "refund_declined", "refund_unknown"),
 )
 BOOK_AGAIN: Final = timedelta(seconds=1)
 # Another try may come or go beside the one that is heard of.

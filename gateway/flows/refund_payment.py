@@ -34,31 +34,68 @@ async def refund(
 
     async def act(conn: Any, cut: Cut) -> dict[str, object]:
         row = await locked_payment(conn, caller, payment)
-        if amount > row.amount - row.refunded:
-            raise Refusal("refund_exceeds_payment", "Expected no more than is left of the payment")
-        parts: list[int] | None = None
-        sequence: int | None = None
-        shares: list[dict[str, object]] = []
-        if row.plan is not None:
-            await splitting_store.fetch_plans(conn, context.plans, [row.plan])
-            plan = context.plans.get(row.plan)
-            parts = await _parts_back(conn, row, amount)
-            sequence = await _reopen(context, conn, row, plan, parts)
-            shares = [
-                {"service": share.service, "recipient": share.recipient, "amount": share.amount}
-                for share in plan.names.shares(parts)
-            ]
-        packed = None if parts is None else pack(parts)
-        new = NewRefund(refund_id, caller.number, amount, packed, sequence)
-        await journal_store.add_refund(conn, cut, new, row, context.clock.now())
-        return {
-            "id": shown(REFUND, refund_id),
-            "payment": shown(PAYMENT, payment),
-            "amount": amount,
-            "shares": shares,
-        }
+        return await give_back(context, conn, cut, row, refund_id, caller.number, amount)
 
     return await once(context, claim, refund_id, act)
+
+
+async def give_back(
+    context: Context,
+    conn: Any,
+    cut: Cut,
+    row: PaymentRow,
+    refund_id: UUID,
+    caller: int,
+    amount: int,
+) -> dict[str, object]:
+    """Adds a refund of a locked payment, and reopens its bill by that; how it is shown.
+
+    Refuses `refund_exceeds_payment`.
+    """
+    if amount > row.amount - row.refunded:
+        raise Refusal("refund_exceeds_payment", "Expected no more than is left of the payment")
+    parts: list[int] | None = None
+    sequence: int | None = None
+    if row.plan is not None:
+        await splitting_store.fetch_plans(conn, context.plans, [row.plan])
+        parts = await _parts_back(conn, row, amount)
+        sequence = await _reopen(context, conn, row, context.plans.get(row.plan), parts)
+    packed = None if parts is None else pack(parts)
+    new = NewRefund(refund_id, caller, amount, packed, sequence)
+    await journal_store.add_refund(conn, cut, new, row, context.clock.now())
+    return shown_refund(context, row, refund_id, amount, parts)
+
+
+def shown_refund(
+    context: Context, row: PaymentRow, refund_id: UUID, amount: int, parts: list[int] | None
+) -> dict[str, object]:
+    """A refund as it is told; the payment's plan is on the shelf."""
+    shares: list[dict[str, object]] = []
+    if row.plan is not None and parts is not None:
+        names = context.plans.get(row.plan).names
+        shares = [
+            {"service": share.service, "recipient": share.recipient, "amount": share.amount}
+            for share in names.shares(parts)
+        ]
+    return {
+        "id": shown(REFUND, refund_id),
+        "payment": shown(PAYMENT, row.id),
+        "amount": amount,
+        "shares": shares,
+    }
+
+
+async def find_refund(
+    context: Context, conn: Any, row: PaymentRow, refund_id: UUID
+) -> dict[str, object] | None:
+    """A refund of a payment as it stands in the journal."""
+    for found in await journal_store.refunds_of(conn, row.id):
+        if found.id == refund_id:
+            parts = None if found.shares is None else unpack(found.shares)
+            if row.plan is not None:
+                await splitting_store.fetch_plans(conn, context.plans, [row.plan])
+            return shown_refund(context, row, refund_id, found.amount, parts)
+    return None
 
 
 async def locked_payment(conn: Any, caller: Caller, payment: UUID) -> PaymentRow:

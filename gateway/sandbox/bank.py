@@ -20,6 +20,10 @@ DUPLICATE_CALLBACK: Final = "duplicate-callback"
 LATE_ACCEPT: Final = "late-accept"
 WRONG_AMOUNT: Final = "wrong-amount"
 FAULT: Final = "fault"
+# Good cards, of which only refunds go wrong: declined, given and the answer lost, never arrived.
+REFUND_DECLINE: Final = "refund-decline"
+REFUND_LOST_ANSWER: Final = "refund-lost-answer"
+REFUND_FAULT: Final = "refund-fault"
 CARDS: Final = (
     APPROVE,
     DECLINE,
@@ -30,6 +34,9 @@ CARDS: Final = (
     LATE_ACCEPT,
     WRONG_AMOUNT,
     FAULT,
+    REFUND_DECLINE,
+    REFUND_LOST_ANSWER,
+    REFUND_FAULT,
 )
 """References of test cards; a wallet's token names one as `{"outcome": …}`, and without is good."""
 
@@ -43,16 +50,22 @@ _AT_ONCE: Final = {
     LATE_ACCEPT: (DECLINED, "refused_by_bank"),
     LATE_CALLBACK: (PENDING, None),
     DUPLICATE_CALLBACK: (PENDING, None),
+    REFUND_DECLINE: (ACCEPTED, None),
+    REFUND_LOST_ANSWER: (ACCEPTED, None),
+    REFUND_FAULT: (ACCEPTED, None),
 }
 _PAID_BY_PAYER: Final = (SBP, MIR_PAY)
 
 
 class Order(Struct):
-    """An order in the books. `refunded` is what was given back (kopecks)."""
+    """An order in the books. `refunded` is what was given back (kopecks), `faults` how many
+    requests for a refund came to nothing.
+    """
 
     said: OrderSaid
     told: OutcomeSaid
     refunded: int = 0
+    faults: int = 0
 
 
 class Bank:
@@ -116,7 +129,11 @@ class Bank:
         order = self._orders.get(said.order)
         if order is None or order.told.state != ACCEPTED:
             return None
-        enough = order.refunded + said.amount <= order.told.amount
+        if order.said.outcome == REFUND_FAULT and not order.faults:
+            order.faults += 1
+            return None
+        fits = order.refunded + said.amount <= order.told.amount
+        enough = fits and order.said.outcome != REFUND_DECLINE
         if enough:
             order.refunded += said.amount
         made = OutcomeSaid(
@@ -128,6 +145,16 @@ class Bank:
         )
         self._refunds[said.refund] = made
         return made
+
+    def outcome(self, number: str) -> str:
+        """The outcome that an order was asked for with."""
+        order = self._orders.get(number)
+        return "" if order is None else order.said.outcome
+
+    @property
+    def given_back(self) -> list[OutcomeSaid]:
+        """Every refund that was given."""
+        return [one for one in self._refunds.values() if one.state == ACCEPTED]
 
     def refund(self, number: str) -> OutcomeSaid | None:
         """A refund that was asked for."""

@@ -28,6 +28,7 @@ from gateway.sandbox.bank import (
     LATE_ACCEPT,
     LATE_CALLBACK,
     LOST_ANSWER,
+    REFUND_LOST_ANSWER,
     TIMEOUT,
     Bank,
     Order,
@@ -109,8 +110,11 @@ class Sandbox:
         return self._said(self.bank.find(request.match_info["number"], self._clock.now()))
 
     async def _give_back(self, request: web.Request) -> web.StreamResponse:
-        told = self.bank.give_back(_refund.decode(await self._signed_body(request)))
-        return _reply(told)
+        said = _refund.decode(await self._signed_body(request))
+        told = self.bank.give_back(said)
+        if self.bank.outcome(said.order) == REFUND_LOST_ANSWER and request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=503) if told is None else _reply(told)
 
     async def _show_refund(self, request: web.Request) -> web.StreamResponse:
         self._check_path(request)

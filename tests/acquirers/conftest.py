@@ -27,20 +27,20 @@ class Pair:
     folder: Path
     numbers: int = 0
 
-    def body(self, reference: str = "approve", **changes: Any) -> dict[str, Any]:
+    def body(self, card: str = "approve", **changes: Any) -> dict[str, Any]:
         """A payment of 1 000.00 by a test card, under an order's number of its own."""
         self.numbers += 1
         made: dict[str, Any] = {
             "subscriber_account": "220012345",
             "amount": 100000,
-            "method": {"type": "card", "reference": reference},
+            "method": {"type": "card", "reference": card},
             "reference": f"site-order-{self.numbers}",
             "acquirer": NAME,
         }
         return {name: value for name, value in (made | changes).items() if value is not ...}
 
-    async def pay(self, reference: str = "approve", **changes: Any) -> Answer:
-        return await self.gateway.pay(self.body(reference, **changes))
+    async def pay(self, card: str = "approve", **changes: Any) -> Answer:
+        return await self.gateway.pay(self.body(card, **changes))
 
     async def show(self, id_: str) -> dict[str, Any]:
         answer = await self.gateway.send("GET", f"/v1/payments/{id_}", role="acquirer")

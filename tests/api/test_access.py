@@ -21,6 +21,7 @@ MATRIX = {
     "POST /v1/payments/bulk": "a----",
     "GET /v1/payments/{id}": "ao-u-",
     "POST /v1/payments/{id}/refunds": "a----",
+    "GET /v1/payments/{id}/refunds/{refund}": "ao-u-",
     "POST /v1/payments/{id}/resolve": "-o---",
     "POST /v1/quotes": "a----",
     # No key: who calls back is known by the signature, and without one it is forbidden or unknown.
