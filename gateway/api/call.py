@@ -8,6 +8,7 @@ from gateway.acquirer_reports.layouts import Layouts
 from gateway.acquirers.connected import Acquirers
 from gateway.api import decode
 from gateway.api.request import Request
+from gateway.api.single_bodies import SingleBodies
 from gateway.domain.party import Caller
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import Refusal
@@ -49,6 +50,7 @@ class House:
     refunding: Refunding
     stopping: asyncio.Event
     loop: asyncio.AbstractEventLoop
+    bodies: SingleBodies = field(default_factory=SingleBodies)
     report_turns: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(REPORTS_AT_ONCE)
     )

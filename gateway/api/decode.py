@@ -98,6 +98,11 @@ def payment(content: bytes, key: str, caller: int) -> PaymentRequest | Authorisa
     return _payment_request(body, canonical, key, caller)
 
 
+def canonical(content: bytes) -> bytes:
+    """The one spelling of a whole body, of which its fingerprint is made."""
+    return canonical_form(strict_json.typed(_payment_body, content), content)
+
+
 def bulk_payment(line: bytes, caller: int) -> PaymentRequest:
     """A payment out of one line, which brings its own key."""
     body, canonical, key = _bulk_line(line)

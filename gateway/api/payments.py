@@ -45,7 +45,8 @@ class Paying:
         """
         self._started = self._house.loop.time()
         self._method = UNKNOWN_METHOD
-        request = decode.payment(content, decode.idempotency_key(keys), caller)
+        key = decode.idempotency_key(keys)
+        request = self._house.bodies.read(content, key, caller)
         if isinstance(request, AuthorisationRequest):
             self._method = METHODS[request.payment.method]
             return self._house.asking.enqueue(request)

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.api import decode
-from gateway.api.bulk_lines import FORMS_MAX, LINES_MIN, BulkLines
+from gateway.api.bulk_lines import LINES_MIN, BulkLines
+from gateway.api.payment_forms import FORMS_MAX
 from gateway.domain.payment import PaymentRequest
 
 QUIET = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=300)
