@@ -1,8 +1,10 @@
 """The acquirers of one worker, connected: their connections are opened and closed here."""
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
@@ -10,6 +12,10 @@ from gateway.acquirers.exchange import Exchange
 from gateway.acquirers.kinds import KINDS, Wiring
 from gateway.acquirers.settings import AcquirerSettings, load, secret
 from gateway.acquirers.words import Acquirer
+
+log = logging.getLogger("kopeck.acquirers")
+
+SANDBOX: Final = "sandbox"
 
 
 class Connected(Struct, frozen=True):
@@ -42,5 +48,7 @@ async def connect(path: Path | None) -> AsyncIterator[Acquirers]:
                     word: secret(path.parent, word, place) for word, place in one.secrets.items()
                 }
                 wiring = Wiring(exchange, one.options, secrets)
+                if one.kind == SANDBOX:
+                    log.warning("acquirer %s is a sandbox: it takes no money", name)
                 found[name] = Connected(name, one, KINDS[one.kind].make(wiring))
         yield found

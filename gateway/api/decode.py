@@ -41,7 +41,7 @@ _ESCAPE: Final = re.compile(r'\\(["\\])')
 _DIGITS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _RETURN_URL: Final = re.compile(r"https?://[!-~]{1,1016}", re.ASCII)
 _ACQUIRER_LENGTH_MAX: Final = 32
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_REFERENCE: Final = re.compile(rf"[^\x00-\x1f\x7f]{{1,{REFERENCE_LENGTH_MAX}}}")
 
 
 class _Payer(msgspec.Struct):
@@ -144,8 +144,8 @@ def _payment_request(
     check_currency(body.currency)
     amount, is_total = amount_or_total(body.amount, body.total)
     reference = body.reference
-    if reference is not None:
-        _check_reference(reference)
+    if reference is not None and not _REFERENCE.fullmatch(reference):
+        raise _reference_misfit(reference)
     if body.paid_at is not None:
         check_year(body.paid_at, "paid_at")
     method = normalise(body.method)
@@ -166,11 +166,10 @@ def _payment_request(
     )
 
 
-def _check_reference(reference: str) -> None:
-    if not 1 <= len(reference) <= REFERENCE_LENGTH_MAX:
-        raise Refusal("malformed", f"Expected reference of 1..{REFERENCE_LENGTH_MAX} characters")
-    if _CONTROL.search(reference):
-        raise Refusal("malformed", "Expected reference without control characters")
+def _reference_misfit(reference: str) -> Refusal:
+    if 1 <= len(reference) <= REFERENCE_LENGTH_MAX:
+        return Refusal("malformed", "Expected reference without control characters")
+    return Refusal("malformed", f"Expected reference of 1..{REFERENCE_LENGTH_MAX} characters")
 
 
 def _authorisation_request(
@@ -186,7 +185,8 @@ def _authorisation_request(
     if body.reference is None:
         # Without it a second try could not be told from a second payment.
         raise Refusal("malformed", "Expected reference of what an acquirer is to take")
-    _check_reference(body.reference)
+    if not _REFERENCE.fullmatch(body.reference):
+        raise _reference_misfit(body.reference)
     if body.return_url is not None and _RETURN_URL.fullmatch(body.return_url) is None:
         raise Refusal("malformed", "Expected return_url of https: and at most 1024 characters")
     refuse_card_numbers(body.method, frozenset({"token"}))

@@ -1,4 +1,4 @@
-"""The gateway as a child process of its own, and `kopeck` commands beside it.
+"""The gateway and a sandbox bank as child processes, and `kopeck` commands beside it.
 
 Settings of the environment are not passed on: the demo's gateway must never be pointed at
 somebody's database, and runs with the defaults that it ships with.
@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gateway.config import PREFIX, TEST_PREFIX
@@ -18,13 +18,13 @@ from gateway.demo.books import DemoFailed, require_equal
 
 WORKERS = 2
 _COMMAND = (sys.executable, "-m", "gateway")
-_LISTENING = re.compile(r"kopeck listening on (http://\S+)\n")
+_LISTENING = re.compile(r"kopeck(?: sandbox)? listening on (http://\S+)\n")
 _STOP_S = 60
 _COMMAND_S = 120
 
 
-class Gateway:
-    """A started gateway: where it listens, and its end."""
+class Process:
+    """A started process: where it listens, and its end."""
 
     def __init__(self, process: "subprocess.Popen[str]", url: str) -> None:
         self.url = url
@@ -36,23 +36,37 @@ class Gateway:
         return self._process.pid
 
     def stop(self) -> None:
-        """SIGTERM; DemoFailed unless it drains and exits 0."""
+        """SIGTERM; DemoFailed unless it finishes what it does and exits 0."""
         self._process.send_signal(signal.SIGTERM)
-        require_equal("the gateway to exit with", self._process.wait(_STOP_S), 0)
+        require_equal("a process to exit with", self._process.wait(_STOP_S), 0)
+
+
+def started(
+    data: Path, log: Path, environ: Mapping[str, str] | None = None
+) -> contextlib.AbstractContextManager[Process]:
+    """A gateway on the directory, `environ` its settings; DemoFailed if it cannot start."""
+    words = ("serve", "--data", str(data), "--port", "0", "--workers", str(WORKERS))
+    return _started("the gateway", words, log, environ or {})
+
+
+def sandbox(key: Path, log: Path) -> contextlib.AbstractContextManager[Process]:
+    """A sandbox bank, with the key that it and the gateway sign with."""
+    words = ("sandbox", "--key", str(key), "--port", "0", "--delay-ms", "50")
+    return _started("the sandbox", words, log, {})
 
 
 @contextlib.contextmanager
-def started(data: Path, log: Path, environ: Mapping[str, str] | None = None) -> Iterator[Gateway]:
-    """A gateway on the directory, ended by pid whatever happens; DemoFailed if it cannot start.
+def _started(
+    what: str, words: Sequence[str], log: Path, settings: Mapping[str, str]
+) -> Iterator[Process]:
+    """A process that is ended by pid whatever happens.
 
-    `environ` is its settings. It is told to stop if this process dies: nobody else would.
+    It is told to stop if this process dies: nobody else would.
     """
-    words = ["setpriv", "--pdeathsig", "TERM", "--", *_COMMAND, "serve", "--data", str(data)]
-    words += ["--port", "0", "--workers", str(WORKERS)]
     with log.open("w", encoding="utf-8") as said:
         process = subprocess.Popen(
-            words,
-            env=_environ() | dict(environ or {}),
+            ["setpriv", "--pdeathsig", "TERM", "--", *_COMMAND, *words],
+            env={**_environ(), **settings},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,
@@ -60,7 +74,7 @@ def started(data: Path, log: Path, environ: Mapping[str, str] | None = None) -> 
             process_group=0,
         )
     try:
-        yield Gateway(process, _listening(process, log))
+        yield Process(process, _listening(process, what, log))
     finally:
         if process.poll() is None:
             process.terminate()
@@ -73,13 +87,13 @@ def started(data: Path, log: Path, environ: Mapping[str, str] | None = None) -> 
             process.stdout.close()
 
 
-def _listening(process: "subprocess.Popen[str]", log: Path) -> str:
+def _listening(process: "subprocess.Popen[str]", what: str, log: Path) -> str:
     """The address out of its first line; it gives up by itself if it cannot start."""
     line = "" if process.stdout is None else process.stdout.readline()
     match = _LISTENING.fullmatch(line)
     if match is None:
         told = log.read_text(encoding="utf-8").strip().splitlines()
-        raise DemoFailed(f"Expected the gateway to start, it said: {told[-1] if told else line}")
+        raise DemoFailed(f"Expected {what} to start, it said: {told[-1] if told else line}")
     return match[1]
 
 

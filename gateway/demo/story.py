@@ -30,6 +30,7 @@ from gateway.demo import (
     scanning,
     settling,
     showcase,
+    starting,
     wallets,
 )
 from gateway.demo.books import Books, DemoFailed, require_equal
@@ -132,20 +133,28 @@ def _play(story: _Run) -> None:
     show, data = Show(), story.data
     show.chapter("A gateway on its own PostgreSQL")
     phones = wallets.make(data / "wallets")
-    with processes.started(data, story.log, phones.environ) as gateway:
+    with (
+        processes.sandbox(starting.make_key(data), story.out / "sandbox.log") as bank,
+        processes.started(
+            data, story.log, {**phones.environ, **starting.acquirers(data, bank.url)}
+        ) as gateway,
+    ):
         show.holds(
             f"kopeck serve --data {data} --workers {processes.WORKERS}: process {gateway.pid},"
-            f" {gateway.url}, ready in {time.monotonic() - began:.1f} s"
+            f" {gateway.url}, ready in {time.monotonic() - began:.1f} s; beside it kopeck sandbox,"
+            f" a bank that takes no money, {bank.url}"
         )
         secrets = {name: processes.add_key(data, name, role) for name, role in _KEYS.items()}
         told = ", ".join(f"{name} ({role})" for name, role in _KEYS.items())
         show.holds(f"kopeck keys add: {told}")
         before = {} if story.number == 1 else orjson.loads(processes.audit(data))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(starting.introduce(data, bank.url, gateway.url))
             books = runner.run(_day(story, show, gateway.url, secrets, phones))
         show.chapter("The audit: every invariant again, from the stored rows")
         _audit(show, books, data, before)
         gateway.stop()
+        bank.stop()
         show.holds("SIGTERM: the gateway finished what it had begun and exited 0.")
     show.ending(
         f"Everything holds: {books.payments} payments, {roubles(books.amount)}, to the kopeck,"
@@ -185,6 +194,7 @@ async def _day(
         taken = await paying.pay(stage)
         await reporting.report(stage, taken)
         await agents.pay(stage)
+        await starting.start(stage)
         await afterwards.place_suspense(stage, taken)
         await afterwards.refund(stage, taken)
         await settling.settle(stage)

@@ -117,11 +117,15 @@ class Asking:
             heard = await self._hearing.hear(connected, one.id, answer)
             if heard is None:
                 raise InvariantBroken("Expected the try that was kept just now")
-            shown: Payment | Authorisation = heard.payment or heard.authorisation
+            one, payment = heard.authorisation, heard.payment
         else:
             # So late somebody else asks about it already; what was never sent is charged by nobody.
-            shown = one
-        return Answer(await self._first(claim, self._written(shown)), replayed=False)
+            payment = None
+        if payment is None:
+            # A callback may have been faster than the answer.
+            async with self._context.connection() as conn:
+                payment = await stored(self._context, conn, one.id)
+        return Answer(await self._first(claim, self._written(payment or one)), replayed=False)
 
     async def _keep(
         self, connected: Connected, request: AuthorisationRequest

@@ -8,7 +8,7 @@ from gateway.acquirers import store as acquirer_store
 from gateway.acquirers.requests import Authorisation
 from gateway.domain.ids import earliest
 from gateway.domain.party import Caller
-from gateway.domain.payment import Payment
+from gateway.domain.payment import ACCEPTED, Payment
 from gateway.domain.refusals import Refusal
 from gateway.flows.context import Context
 from gateway.flows.show_payment import shown_payments
@@ -24,7 +24,12 @@ async def find(context: Context, caller: Caller, payment: UUID) -> Payment | Aut
     Refuses `not_found`, for somebody else's too.
     """
     async with context.connection() as conn:
-        found = await stored(context, conn, payment) or await acquirer_store.find(conn, payment)
+        found: Payment | Authorisation | None = await stored(context, conn, payment)
+        if found is None:
+            found = await acquirer_store.find(conn, payment)
+            if found is not None and found.state == ACCEPTED:
+                # It was booked between the two looks.
+                found = await stored(context, conn, payment)
     if found is None or not may_see(caller, found.caller):
         raise Refusal("not_found", "Expected the id of a payment")
     return found

@@ -53,7 +53,8 @@ class Poller:
                 self._log(failure)
                 found = 0
             if found < AT_ONCE:
-                await asyncio.sleep(LOOK_EVERY_S)
+                # All workers look, so that none has to live; together as often as one would.
+                await asyncio.sleep(LOOK_EVERY_S * self._context.settings.workers)
 
     async def _look(self) -> int:
         now = self._context.clock.now()

@@ -59,8 +59,8 @@ class Refunding:
     async def refund(self, claim: Claim, caller: Caller, one: Authorisation, amount: int) -> Kept:
         """Ask the payment's acquirer to give back `amount` kopecks, once for a key.
 
-        Refuses `state_conflict` for a payment that is not taken yet, or whose acquirer is not
-        connected, and `refund_exceeds_payment`.
+        Refuses `state_conflict` for a payment that is not taken yet, whose acquirer is not
+        connected, or of which another refund is on its way, and `refund_exceeds_payment`.
         """
         if one.state != "accepted":
             raise Refusal("state_conflict", "Expected a payment that was accepted")
@@ -165,10 +165,12 @@ class Refunding:
                 return kept
             row = await locked_payment(conn, caller, one.id)
             reserved = await store.reserved(conn, one.id)
-            if amount > row.amount - row.refunded - reserved:
+            if reserved:
+                # A bank that numbers no refunds tells one from another by what is left alone.
+                raise Refusal("state_conflict", "Expected the refund before it to be settled")
+            if amount > row.amount - row.refunded:
                 raise Refusal(
-                    "refund_exceeds_payment",
-                    "Expected no more than is left of the payment and its refunds on their way",
+                    "refund_exceeds_payment", "Expected no more than is left of the payment"
                 )
             now = self._context.clock.now()
             lease = 2 * timedelta(seconds=connected.settings.asking_s) + LEASE_MARGIN
@@ -180,7 +182,7 @@ class Refunding:
                 kind=one.kind,
                 state="asking",
                 amount=amount,
-                remaining=one.total - row.refunded - reserved - amount,
+                remaining=one.total - row.refunded - amount,
                 taken_by=one.operation or "",
                 created_at=now,
                 next_poll_at=now + lease,

@@ -17,6 +17,7 @@ TIMEOUT: Final = "timeout"
 LOST_ANSWER: Final = "lost-answer"
 LATE_CALLBACK: Final = "late-callback"
 DUPLICATE_CALLBACK: Final = "duplicate-callback"
+EARLY_CALLBACK: Final = "early-callback"
 LATE_ACCEPT: Final = "late-accept"
 WRONG_AMOUNT: Final = "wrong-amount"
 FAULT: Final = "fault"
@@ -31,6 +32,7 @@ CARDS: Final = (
     LOST_ANSWER,
     LATE_CALLBACK,
     DUPLICATE_CALLBACK,
+    EARLY_CALLBACK,
     LATE_ACCEPT,
     WRONG_AMOUNT,
     FAULT,
@@ -44,6 +46,7 @@ CARDS: Final = (
 _AT_ONCE: Final = {
     APPROVE: (ACCEPTED, None),
     TIMEOUT: (ACCEPTED, None),
+    EARLY_CALLBACK: (ACCEPTED, None),
     LOST_ANSWER: (ACCEPTED, None),
     WRONG_AMOUNT: (ACCEPTED, None),
     DECLINE: (DECLINED, "insufficient_funds"),
@@ -78,6 +81,11 @@ class Bank:
         self.url = url
         self._orders: dict[str, Order] = {}
         self._refunds: dict[str, OutcomeSaid] = {}
+
+    @property
+    def taken_on(self) -> list[str]:
+        """The numbers of all orders, in their order."""
+        return list(self._orders)
 
     @property
     def charges(self) -> list[OutcomeSaid]:

@@ -25,6 +25,7 @@ from gateway.acquirers.words import ACCEPTED, DECLINED
 from gateway.domain.clock import Clock, SystemClock
 from gateway.sandbox.bank import (
     DUPLICATE_CALLBACK,
+    EARLY_CALLBACK,
     LATE_ACCEPT,
     LATE_CALLBACK,
     LOST_ANSWER,
@@ -74,8 +75,14 @@ class Sandbox:
         made.router.add_post("/refunds", self._give_back)
         made.router.add_get("/refunds/{number}", self._show_refund)
         made.router.add_post("/pay/{number}", self._pay)
+        made.router.add_post("/callbacks", self._listen)
         made.cleanup_ctx.append(self._open)
         return made
+
+    @property
+    def speaking(self) -> int:
+        """How many callbacks are on their way."""
+        return len(self._speaking)
 
     async def _open(self, _: web.Application) -> AsyncIterator[None]:
         timeout = aiohttp.ClientTimeout(total=CALLBACK_TIMEOUT_S)
@@ -101,6 +108,8 @@ class Sandbox:
                     request.transport.abort()
             case word if word in (LATE_CALLBACK, LATE_ACCEPT):
                 self._later(order, copies=1)
+            case word if word == EARLY_CALLBACK:
+                await self._call_back(order.told)
             case word if word == DUPLICATE_CALLBACK:
                 self._later(order, copies=COPIES)
         return self._said(self.bank.find(said.order, self._clock.now()))
@@ -131,6 +140,11 @@ class Sandbox:
             self.bank.settle(order, ACCEPTED)
         self._speak(self._call_back(order.told))
         return web.json_response({"state": order.told.state})
+
+    async def _listen(self, request: web.Request) -> web.StreamResponse:
+        """Where callbacks go from now on; signed, as it is the gateway that says so."""
+        self.callbacks = (await self._signed_body(request)).decode()
+        return web.Response()
 
     async def _signed_body(self, request: web.Request) -> bytes:
         body = await request.read()

@@ -1,5 +1,6 @@
 """What may be asked for at an acquirer, and what is refused before anybody is asked."""
 
+import asyncio
 import logging
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from gateway.acquirers.settings import load, secret
 from gateway.config import StartRefused
 from gateway.flows.poll_acquirers import waiting_tries
 from gateway.telemetry import Telemetry
-from tests.acquirers.conftest import KEY, Pair, acquirers_file
-from tests.api.conftest import settings_for
+from tests.acquirers.conftest import KEY, Pair, acquirers_file, paired
+from tests.api.conftest import settings_for, until
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,10 @@ async def test_what_came_of_orders_is_counted(pair: Pair) -> None:
     ("replaced", "by"),
     [
         ('kind = "sandbox"', 'kind = "nobody"'),
-        ("http://bank.example", "file:///etc/passwd"),
+        ("https://bank.example", "file:///etc/passwd"),
+        ("https://bank.example", "http://bank.example"),
+        ("https://bank.example", "https://"),
+        ("https://bank.example", "http://[::1"),
         ("timeout_ms = 500", "timeout_ms = 1"),
         ("timeout_ms = 500", "timeout_s = 1"),
         ('key = "sandbox.key"', 'other = "sandbox.key"'),
@@ -98,7 +102,7 @@ async def test_what_came_of_orders_is_counted(pair: Pair) -> None:
 def test_a_wrong_file_of_acquirers_is_told_at_the_start(
     tmp_path: Path, replaced: str, by: str
 ) -> None:
-    path = acquirers_file(tmp_path, "http://bank.example")
+    path = acquirers_file(tmp_path, "https://bank.example")
     assert load(path)["play"].timeout_s == 0.5
     text = path.read_text()
     assert replaced in text
@@ -108,7 +112,7 @@ def test_a_wrong_file_of_acquirers_is_told_at_the_start(
 
 
 def test_a_secret_is_read_without_its_newline_and_never_told(tmp_path: Path) -> None:
-    acquirers_file(tmp_path, "http://bank.example")
+    acquirers_file(tmp_path, "https://bank.example")
     assert secret(tmp_path, "key", "sandbox.key") == KEY
     (tmp_path / "empty").write_text("\n")
     for path in ("empty", "absent"):
@@ -134,3 +138,46 @@ async def test_what_waits_is_shown_with_its_age_and_gone_again(
         )
         telemetry.waiting(await waiting_tries(context, conn))
     assert f"{line} 0.0" in (await telemetry.exposition()).decode()
+
+
+async def test_both_roads_ask_alike(pair: Pair) -> None:
+    """A head that is not plain goes over aiohttp."""
+    plain, odd = pair.body(), pair.body()
+    hot = (await pair.gateway.pay(plain)).json
+    cold = await pair.gateway.send(
+        "POST",
+        "/v1/payments",
+        odd,
+        role="acquirer",
+        key=pair.gateway.key(),
+        headers={"X-Odd": "1", "Expect": "100-continue"},
+    )
+    assert cold.status == 201
+    assert list(cold.json) == list(hot)
+    assert (cold.json["state"], hot["state"]) == ("accepted", "accepted")
+
+
+async def test_a_slow_bank_holds_up_nobody_else(database_url: str, tmp_path: Path) -> None:
+    """More than `asks_max` orders are refused before any work; ordinary payments go on."""
+    async with paired(database_url, tmp_path, asks_max=6, timeout_ms=5_000) as pair:
+        slow = [asyncio.create_task(pair.pay("timeout")) for _ in range(6)]
+        await until(lambda: len(pair.charged()) == 6)
+        refused = await pair.pay("approve")
+        assert (refused.status, refused.code) == (503, "overloaded")
+        for _ in range(20):
+            paid = await pair.pay(acquirer=..., method={"type": "cash"}, reference=..., amount=1)
+            assert paid.json["state"] == "accepted"
+        assert not any(task.done() for task in slow)
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+
+async def test_a_caller_that_leaves_does_not_stop_what_it_began(pair: Pair) -> None:
+    leaving = asyncio.create_task(pair.pay("late-callback"))
+    await until(lambda: bool(pair.bank.bank.taken_on))
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    id_ = f"pay_{pair.bank.bank.taken_on[0]}"
+    await pair.settled(id_, "accepted")
+    assert await pair.payments() == 1

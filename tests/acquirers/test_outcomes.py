@@ -86,6 +86,14 @@ async def test_a_late_callback_accepts(pair: Pair) -> None:
     await sound(pair)
 
 
+async def test_a_callback_before_the_answer_accepts_as_well(pair: Pair) -> None:
+    """It was booked by then, and the caller is told so."""
+    accepted = (await pair.pay("early-callback")).json
+    assert accepted["state"] == "accepted"
+    assert await pair.show(accepted["id"]) == accepted
+    await sound(pair)
+
+
 async def test_callbacks_that_come_three_times_make_one_payment(pair: Pair) -> None:
     pending = (await pair.pay("duplicate-callback")).json
     await pair.settled(pending["id"], "accepted")

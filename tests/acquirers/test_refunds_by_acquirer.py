@@ -53,9 +53,11 @@ async def test_a_refund_whose_answer_was_lost_is_reserved_and_found_out(pair: Pa
     paid = (await pair.pay("refund-lost-answer")).json
     made = (await refund(pair, paid["id"], 60000)).json
     assert made["state"] == "pending"
+    more = await refund(pair, paid["id"], 100)
+    assert (more.status, more.code) == (409, "state_conflict")
+    await settled(pair, made, "refunded")
     more = await refund(pair, paid["id"], 60000)
     assert (more.status, more.code) == (422, "refund_exceeds_payment")
-    await settled(pair, made, "refunded")
     assert [one.amount for one in pair.bank.bank.given_back] == [60000]
     await sound(pair)
 

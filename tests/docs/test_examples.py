@@ -9,7 +9,8 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 from gateway.config import PREFIX, Settings, read
 from gateway.demo import wallets
+from gateway.sandbox import server
 from tests.api.conftest import Gateway, served
 from tests.rules.sources import ROOT
 
@@ -25,6 +27,7 @@ from tests.rules.sources import ROOT
 PAGES: dict[str, dict[str, Any]] = {
     "docs/acquirer-reports.md": {},
     "docs/apple-pay.md": {},
+    "docs/acquirers.md": {},
     "docs/cards.md": {},
     "docs/osmp.md": {},
     "docs/sber.md": {},
@@ -36,6 +39,8 @@ README_ADDRESS = "localhost:8080"
 README_PYTHON = ".venv/bin/python"
 # Pages whose examples pay by a phone that the gateway trusts.
 PHONE = ("docs/apple-pay.md", "docs/google-pay.md")
+SANDBOX_ADDRESS = "localhost:9090"
+SANDBOX_PAGES = ("docs/acquirers.md",)
 BLOCK = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"file\s+`([\w.-]+)`[^`]*\Z")
 RUN_S = 60
@@ -101,6 +106,20 @@ def in_one_line(document: str) -> str:
     return re.sub(r">\s+<", "><", document.strip())
 
 
+@asynccontextmanager
+async def beside(page: str, folder: Path) -> AsyncIterator[tuple[server.Sandbox, dict[str, Any]]]:
+    """A sandbox bank, and the settings that make the gateway of some pages ask it."""
+    bank = server.Sandbox("a key", None, 0.05)
+    async with server.running(bank, "127.0.0.1", 0) as url:
+        if page not in SANDBOX_PAGES:
+            yield bank, {}
+            return
+        path = folder / "acquirers.toml"
+        path.write_text(path.read_text().replace(f"http://{SANDBOX_ADDRESS}", url))
+        (folder / "sandbox.key").write_text("a key\n")
+        yield bank, {"acquirers": path}
+
+
 def readme_lines() -> str:
     """The recipient and the bill of README's first example."""
     block = next(
@@ -128,7 +147,11 @@ async def test_what_a_page_shows_is_what_is_answered(
             (tmp_path / name).write_text(content)
     answered = 0
     chosen = PAGES[page] | (of_phone(tmp_path / "phone") if page in PHONE else {})
-    async with served(database_url, **chosen) as gateway:
+    async with (
+        beside(page, tmp_path) as (bank, settings),
+        served(database_url, **chosen, **settings) as gateway,
+    ):
+        bank.callbacks = f"{gateway.url}/v1/acquirers/play/callbacks"
         await typed(readme_lines(), tmp_path, gateway)
         printed = None
         for kind, content, _ in told:
