@@ -218,6 +218,9 @@ def test_lines_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.payouts.statements.one_c.LINES_MAX", 2)
     monkeypatch.setattr(camt, "LINES_MAX", 2)
     assert refused(one_c(TOLD)) == refused(camt053(TOLD)) == "malformed"
+    monkeypatch.undo()
+    monkeypatch.setattr(camt, "ELEMENTS_MAX", 50)
+    assert refused(camt053(TOLD)) == "malformed"
 
 
 def read_or_refused(content: bytes, name: str, piece: int) -> tuple[Line, ...]:

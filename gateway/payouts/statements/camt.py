@@ -27,6 +27,8 @@ FORMAT: Final = "camt053"
 DEPTH_MAX: Final = 40
 PATH_LENGTH_MAX: Final = 400
 STATEMENTS_MAX: Final = 1_000
+# A line has about a hundred.
+ELEMENTS_MAX: Final = 200 * LINES_MAX
 DETAILS_MAX: Final = 10_000
 _BODIES: Final = {
     "BkToCstmrStmt": "Stmt",
@@ -54,6 +56,7 @@ class CamtReader:
         self._path: list[str] = []
         self._text: list[str] = []
         self._text_length = 0
+        self._elements = 0
         self._body = ""
         self._statement: _Stated | None = None
         self._entry: _Fields | None = None
@@ -86,6 +89,9 @@ class CamtReader:
         local = name.rpartition(" ")[2]
         self._path.append(local)
         self._text, self._text_length = [], 0
+        self._elements += 1
+        if self._elements > ELEMENTS_MAX:
+            raise malformed(f"at most {ELEMENTS_MAX} elements")
         depth = len(self._path)
         if depth > DEPTH_MAX or sum(map(len, self._path)) > PATH_LENGTH_MAX:
             raise malformed(f"elements at most {DEPTH_MAX} deep")
