@@ -41,6 +41,7 @@ from gateway.splitting.plans import PlanShelf
 from gateway.splitting.terms import TermsShelf
 from gateway.storage import postgres
 from gateway.telemetry import Telemetry, use_slot
+from gateway.watch import Watch
 from splitcore import BACKEND
 
 BACKLOG = 1024
@@ -52,6 +53,7 @@ HEAD_LINES_MAX = 64
 GAUGES_EVERY_S = 5.0
 GAUGES_SHARE = 50
 GAUGES_SLOT = 0
+WATCH_EVERY_S = 15.0
 # A payment makes no cycles; the collector's usual pace would only stop everyone for nothing.
 GC_THRESHOLDS = (100_000, 50, 50)
 
@@ -175,6 +177,7 @@ async def _running(
     watching.append(asyncio.create_task(context.wallets.keep_fresh(), name="Google's root keys"))
     if slot == GAUGES_SLOT:
         watching.append(asyncio.create_task(_count_money(context, telemetry), name="money gauges"))
+        watching.append(asyncio.create_task(_look(context, telemetry), name="standing gauges"))
     try:
         yield runner
     finally:
@@ -236,9 +239,24 @@ async def _count_money(context: Context, telemetry: Telemetry) -> None:
 
     while True:
         try:
-            telemetry.money(await gauges.money(context.connection, pause))
+            counted = await gauges.money(context.connection, pause)
+            telemetry.money(counted)
+            if counted.imbalance == 0:
+                telemetry.standing.proved(context.clock.now().timestamp())
             async with context.connection() as conn:
                 telemetry.waiting(await waiting_tries(context, conn))
         except Exception as failure:
             log_bug(failure, "the money gauges")
         await asyncio.sleep(GAUGES_EVERY_S)
+
+
+async def _look(context: Context, telemetry: Telemetry) -> None:
+    """Keeps the standing gauges fresh; a database that is away leaves them as they were."""
+    ours = context.settings.database_url is None
+    watch = Watch(context.connection, context.clock, context.settings.data if ours else None)
+    while True:
+        try:
+            telemetry.standing.show(await watch.look())
+        except Exception as failure:
+            log_bug(failure, "the standing gauges")
+        await asyncio.sleep(WATCH_EVERY_S)

@@ -50,6 +50,40 @@ _SPLIT_BUCKETS: Final = (
 _GROUP_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 _COMMIT_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5)
 
+# Field of the figures → the metric's name, and what it tells.
+_STANDING: Final = {
+    "suspense_age": (
+        "suspense_age_seconds",
+        "How long the oldest money in suspense has been there; 0 where none is.",
+    ),
+    "unsettled_age": (
+        "unsettled_age_seconds",
+        "How long ago the oldest money was taken that no approved batch has; 0 where none is.",
+    ),
+    "payout_age": (
+        "payout_age_seconds",
+        "How long ago the oldest payouts were approved that the bank has not carried out; or 0.",
+    ),
+    "clock_skew": ("clock_skew_seconds", "The database's clock less the gateway's."),
+    "connections": ("database_connections", "Connections to the server, whoever has them."),
+    "connections_max": ("database_connections_max", "Connections that the server accepts."),
+    "size": ("database_size_bytes", "Bytes of the database on its disk, without its log."),
+    "longest": ("database_longest_seconds", "How long the oldest open db_transaction has run."),
+    "freeze_age": ("database_freeze_age", "db_transactions since the oldest unfrozen row."),
+    "replicas": ("replicas", "Standby servers that stream from the database."),
+    "replica_lag": (
+        "replica_lag_bytes",
+        "Bytes of the log that the slowest replica has not replayed; 0 where nobody may see it.",
+    ),
+}
+_DATABASE_COUNTS: Final = {
+    "commits": "Commits in our database.",
+    "rollbacks": "Rollbacks in our database.",
+    "deadlocks": "Deadlocks in our database.",
+    "blocks_read": "Blocks that the server asked its operating system for.",
+    "blocks_hit": "Blocks that the server found in its own memory.",
+}
+
 
 class MoneyFigures(Protocol):
     """What the money gauges show; gateway.audit.gauges counts it."""
@@ -62,6 +96,46 @@ class MoneyFigures(Protocol):
     def unsettled(self) -> Mapping[str, int]: ...
     @property
     def payouts(self) -> Mapping[str, int]: ...
+
+
+class DiskFigures(Protocol):
+    """Bytes of a disk."""
+
+    @property
+    def free(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+
+
+class StandingFigures(Protocol):
+    """What the standing gauges show; gateway.watch looks."""
+
+    @property
+    def suspense_age(self) -> float: ...
+    @property
+    def unsettled_age(self) -> float: ...
+    @property
+    def payout_age(self) -> float: ...
+    @property
+    def clock_skew(self) -> float: ...
+    @property
+    def connections(self) -> int: ...
+    @property
+    def connections_max(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def longest(self) -> float: ...
+    @property
+    def freeze_age(self) -> int: ...
+    @property
+    def replicas(self) -> int: ...
+    @property
+    def replica_lag(self) -> int | None: ...
+    @property
+    def counted(self) -> Mapping[str, int]: ...
+    @property
+    def disk(self) -> DiskFigures | None: ...
 
 
 def use_slot(slot: int) -> None:
@@ -114,6 +188,7 @@ class Telemetry:
         self._declare_money()
         self._declare_acquirers()
         self._declare_billers()
+        self.standing = StandingGauges(self.registry)
         requests = Counter(
             "kopeck_http_requests_total",
             "Requests answered, by route and status.",
@@ -314,3 +389,57 @@ def _merged() -> bytes:
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
+
+
+class StandingGauges:
+    """Ages of what waits, clocks, disk and database, as one worker of each gateway sees them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._proved = self._gauge(
+            "kopeck_ledger_proved_timestamp_seconds",
+            "When the whole ledger was last counted and found in balance.",
+        )
+        self._gauges = {
+            name: self._gauge(f"kopeck_{called}", told)
+            for name, (called, told) in _STANDING.items()
+        }
+        self._disk = {
+            name: Gauge(
+                f"kopeck_disk_{name}_bytes",
+                told,
+                ["disk"],
+                registry=registry,
+                multiprocess_mode="mostrecent",
+            )
+            for name, told in (
+                ("free", "Bytes that are left on the disk of the data directory."),
+                ("size", "Bytes of the disk of the data directory."),
+            )
+        }
+        self._counters = {
+            name: Counter(f"kopeck_database_{name}_total", told, registry=registry)
+            for name, told in _DATABASE_COUNTS.items()
+        }
+        self._counted: Mapping[str, int] = {}
+
+    def _gauge(self, name: str, told: str) -> Gauge:
+        return Gauge(name, told, registry=self._registry, multiprocess_mode="mostrecent")
+
+    def proved(self, timestamp: float) -> None:
+        """The whole ledger was found in balance, at this many seconds since 1970."""
+        self._proved.set(timestamp)
+
+    def show(self, figures: StandingFigures) -> None:
+        """Shows how it stood when somebody looked last."""
+        for name, gauge in self._gauges.items():
+            value = getattr(figures, name)
+            gauge.set(0 if value is None else value)
+        if figures.disk is not None:
+            self._disk["free"].labels("data").set(figures.disk.free)
+            self._disk["size"].labels("data").set(figures.disk.size)
+        for name, counter in self._counters.items():
+            # The server counts from its own beginning, and again from 0 when it is told to.
+            before = self._counted.get(name, figures.counted[name])
+            counter.inc(max(0, figures.counted[name] - before))
+        self._counted = figures.counted

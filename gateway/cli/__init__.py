@@ -26,6 +26,8 @@ _COMMANDS = (
     "report",
     "settle",
     "audit",
+    "doctor",
+    "psql",
     "migrate",
     "backup",
     "restore",

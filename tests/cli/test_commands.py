@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -132,3 +133,23 @@ def test_keys_of_a_backup_are_in_the_restored_directory(tmp_path: Path) -> None:
     assert listed[0] == listed[1] != ""
     again = kopeck("restore", copy, "--data", restored)
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+
+
+def test_the_doctor_exits_1_where_something_is_ill(tmp_path: Path) -> None:
+    done = kopeck("doctor", "--json", "--database", f"postgresql://k@/k?host={tmp_path}")
+    assert (done.returncode, done.stderr) == (1, "")
+    told = json.loads(done.stdout)
+    assert told["state"] == "ill"
+    assert {"what", "state", "found", "advice"} <= set(told["findings"][0])
+    assert "ill   database" in kopeck("doctor", "--database", f"postgresql://k@/{tmp_path}").stdout
+
+
+def test_psql_only_reads_unless_it_is_told_to_write(database_url: str) -> None:
+    words = ("psql", "--database", database_url)
+    assert kopeck(*words, "-At", "-c", "SELECT settlement_batch FROM cut").stdout == "1\n"
+    change = "UPDATE cut SET terms_version = 7"
+    refused = kopeck(*words, "-c", change)
+    assert refused.returncode == 1
+    assert "read-only" in refused.stderr
+    assert kopeck(*words, "--write", "-c", change).returncode == 0
+    assert value(database_url, "SELECT terms_version FROM cut") == 7
