@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from gateway.config import PREFIX, TEST_PREFIX, Settings, StartRefused, environment
+from gateway.flows.wallets import wallets_of
 from gateway.storage import data_directory, postgres
 from gateway.storage.embedded import EmbeddedPostgres, url_of
 from gateway.storage.migrate import migrate
@@ -79,6 +80,8 @@ def serve(settings: Settings, worker: Sequence[str] = WORKER) -> int:
     answered; 2 when a worker refused to start. Raises StartRefused when the gateway cannot start as
     asked. `worker` is the command of one worker, to which its slot is added.
     """
+    # Every worker reads them for itself; what is wrong is said once, before anything runs.
+    wallets_of(settings)
     signals = _Signals()
     with signals.caught(), contextlib.ExitStack() as stack:
         try:

@@ -18,6 +18,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from gateway.demo import wallets
 from gateway.storage import postmaster
 from gateway.storage.embedded import running
 
@@ -271,6 +272,16 @@ def test_no_such_database_is_one_line(tmp_path: Path) -> None:
     assert line.count("\n") == 1
     assert "Expected a database to connect to" in line
     assert "hunter2" not in line
+
+
+def test_a_wallets_key_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    phone, data = tmp_path / "phone", tmp_path / "data"
+    environ = wallets.make(phone).environ
+    (phone / "apple-key.pem").write_text("none")
+    line = _refused("--port", "0", "--workers", "2", "--data", str(data), **environ)
+    assert line.count("\n") == 1
+    assert "KOPECK_APPLE_PAY_KEY" in line
+    assert not data.exists()
 
 
 def test_a_worker_that_refuses_ends_the_gateway(tmp_path: Path) -> None:
