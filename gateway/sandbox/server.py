@@ -40,7 +40,8 @@ log = logging.getLogger("kopeck.sandbox")
 BODY_BYTES_MAX: Final = 65_536
 # Longer than anybody waits for an answer.
 HELD_S: Final = 90.0
-CALLBACKS_MAX: Final = 6
+CALLBACKS_MAX: Final = 24
+CALLBACK_PAUSE_MAX_S: Final = 4.0
 CALLBACK_TIMEOUT_S: Final = 10.0
 COPIES: Final = 3
 CALLBACKS_WAITING_MAX: Final = 10_000
@@ -195,7 +196,7 @@ class Sandbox:
                         return
             except (aiohttp.ClientError, TimeoutError) as failure:
                 log.info("a callback found nobody: %s", type(failure).__name__)
-            await asyncio.sleep(self._delay_s * 2**number)
+            await asyncio.sleep(min(self._delay_s * 2**number, CALLBACK_PAUSE_MAX_S))
 
 
 def _reply(told: OutcomeSaid | None) -> web.StreamResponse:

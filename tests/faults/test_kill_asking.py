@@ -127,7 +127,8 @@ class Scene:
         rows = await self.conn.fetch("SELECT id, total FROM payments")
         ours = Counter((row["id"].hex, row["total"]) for row in rows)
         theirs = Counter((one.number, one.amount) for one in self.play.bank.charges)
-        found = [f"{name} {total}: charged, no payment" for name, total in theirs - ours]
+        cards = {name: self.play.bank.outcome(name) for name, _ in theirs}
+        found = [f"{name} {total}: {cards[name]}, no payment" for name, total in theirs - ours]
         found += [f"{name} {total}: a payment, not charged" for name, total in ours - theirs]
         # Not every bank tells a repeat from a second charge, as the sandbox does.
         found += [f"{name}: asked for {n} times" for name, n in self.play.asked.items() if n > 1]
@@ -215,7 +216,7 @@ async def test_killed_anywhere_under_every_outcome(scene: Scene) -> None:
         await asyncio.gather(*paying)
     states = await scene.settled()
     # What a bank takes after it declined comes by its callback, which it repeats.
-    await until(lambda: not scene.play.speaking, 30, "the last callback")
+    await until(lambda: not scene.play.speaking, SETTLED_S, "the last callback")
     assert states["declined"] > 0
     assert await scene.complaints() == []
 
