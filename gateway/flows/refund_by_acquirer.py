@@ -62,7 +62,7 @@ class Refunding:
         Refuses `state_conflict` for a payment that is not taken yet, whose acquirer is not
         connected, or of which another refund is on its way, and `refund_exceeds_payment`.
         """
-        if one.state != "accepted":
+        if not await self._is_booked(one):
             raise Refusal("state_conflict", "Expected a payment that was accepted")
         connected = self._acquirers.get(one.acquirer)
         if connected is None:
@@ -78,6 +78,13 @@ class Refunding:
         answer = await ask(connected, connected.acquirer.refund(found.asked()))
         await self.hear(connected, found.id, answer)
         return Kept(await self._first(claim, caller, one.id, found.id), replayed=False)
+
+    async def _is_booked(self, one: Authorisation) -> bool:
+        """Whether the payment stands in the journal: it does a moment before its try says so."""
+        if one.state != "taken":
+            return one.state == "accepted"
+        async with self._context.connection() as conn:
+            return bool(await journal_store.find_payments(conn, [one.id]))
 
     async def show(self, caller: Caller, payment: UUID, refund: UUID) -> dict[str, object]:
         """A refund as it stands; refuses `not_found`, for somebody else's too."""

@@ -94,7 +94,7 @@ class Pair:
 def acquirers_file(folder: Path, url: str, **changes: Any) -> Path:
     """The setting's file with one sandbox; small times, so that tests see them pass."""
     (folder / "sandbox.key").write_text(KEY + "\n")
-    numbers = {"timeout_ms": 500, "expires_s": 3600, "absent_after_s": 1, **changes}
+    numbers = {"timeout_ms": 500, "expires_s": 3600, "absent_after_s": 30, **changes}
     lines = [f"[{NAME}]", 'kind = "sandbox"', f'url = "{url}"']
     lines += [f"{name} = {value}" for name, value in numbers.items()]
     lines += [f"[{NAME}.secrets]", 'key = "sandbox.key"']

@@ -101,8 +101,13 @@ async def test_callbacks_that_come_three_times_make_one_payment(pair: Pair) -> N
     await sound(pair)
 
 
-async def test_a_bank_at_fault_never_had_the_order(pair: Pair) -> None:
+async def test_a_bank_at_fault_never_had_the_order(database_url: str, tmp_path: Path) -> None:
     """It knows of none after a grace: declined, and the reference is free again."""
+    async with paired(database_url, tmp_path, absent_after_s=1) as pair:
+        await _declined_after_a_grace(pair)
+
+
+async def _declined_after_a_grace(pair: Pair) -> None:
     body = pair.body("fault")
     pending = (await pair.gateway.pay(body)).json
     assert pending["state"] == "pending"

@@ -1,8 +1,9 @@
 """Refunds of what an acquirer took: it gives the money back, and the books follow, each once."""
 
+from pathlib import Path
 from typing import Any
 
-from tests.acquirers.conftest import Pair
+from tests.acquirers.conftest import Pair, paired
 from tests.acquirers.test_outcomes import sound
 from tests.api.conftest import Answer
 
@@ -39,6 +40,22 @@ async def test_a_refund_is_given_by_the_acquirer_and_then_by_the_books(pair: Pai
     await sound(pair)
 
 
+async def test_a_payment_is_given_back_as_soon_as_it_stands_in_the_journal(pair: Pair) -> None:
+    """The payment and the note that it was made are two commits; it is shown after the first."""
+    paid = (await pair.pay("approve")).json
+    await pair.conn.execute(
+        "UPDATE authorisations"
+        " SET state = 'taken', settled_at = NULL, next_poll_at = now() + interval '1 hour'"
+    )
+    made = (await refund(pair, paid["id"], 30000)).json
+    assert made["state"] == "refunded"
+    # One that an acquirer took and that is not booked yet is no payment.
+    await pair.conn.execute("UPDATE authorisations SET id = gen_random_uuid()")
+    (other,) = await pair.conn.fetchrow("SELECT id FROM authorisations")
+    early = await refund(pair, f"pay_{other.hex}", 100)
+    assert (early.status, early.code) == (409, "state_conflict")
+
+
 async def test_a_declined_refund_moves_nothing_and_reserves_nothing(pair: Pair) -> None:
     paid = (await pair.pay("refund-decline")).json
     made = (await refund(pair, paid["id"], 100000)).json
@@ -62,8 +79,15 @@ async def test_a_refund_whose_answer_was_lost_is_reserved_and_found_out(pair: Pa
     await sound(pair)
 
 
-async def test_a_refund_that_never_arrived_is_asked_for_again(pair: Pair) -> None:
+async def test_a_refund_that_never_arrived_is_asked_for_again(
+    database_url: str, tmp_path: Path
+) -> None:
     """Under the same id, so that the bank gives once whatever became of the first request."""
+    async with paired(database_url, tmp_path, absent_after_s=1) as pair:
+        await _given_though_the_bank_was_at_fault(pair)
+
+
+async def _given_though_the_bank_was_at_fault(pair: Pair) -> None:
     paid = (await pair.pay("refund-fault")).json
     made = (await refund(pair, paid["id"], 40000)).json
     assert made["state"] == "pending"
