@@ -213,7 +213,6 @@ class ReportReader:
         self._zone = zone
         self._lines = Lines()
         self._rows: _Rows | None = None
-        self._number = 0
 
     def feed(self, piece: bytes) -> list[Row]:
         """The rows that end in this piece; Refusals malformed, control_total_mismatch."""
@@ -232,25 +231,26 @@ class ReportReader:
         return last, rows.file(self._lines.digest)
 
     def _read(self, more: Callable[[], list[str]]) -> list[Row]:
-        found: list[Row] = []
         try:
             lines = more()
-            rows = self._rows
-            if rows is None:
-                if not lines:
-                    return found
-                rows = self._rows = self._recognised(lines[0])
-            read = rows.read
-            number = self._number
-            for line in lines:
-                self._number = number = number + 1
+        except Misfit as misfit:
+            raise Refusal("malformed", f"Expected {misfit}") from None
+        if not lines:
+            return []
+        if self._rows is None:
+            self._rows = self._recognised(lines[0])
+        read = self._rows.read
+        found: list[Row] = []
+        index = 0
+        try:
+            for index, line in enumerate(lines):  # noqa: B007  (told of where it fails)
                 row = read(line)
                 if row is not None:
                     found.append(row)
-        except _Imbalance as misfit:
-            raise Refusal(CONTROL, f"Line {self._number}: expected {misfit}") from None
         except Misfit as misfit:
-            raise Refusal("malformed", f"Line {self._number}: expected {misfit}") from None
+            code = CONTROL if isinstance(misfit, _Imbalance) else "malformed"
+            place = self._lines.place_of(index)
+            raise Refusal(code, f"Line {place}: expected {misfit}") from None
         return found
 
     def _recognised(self, line: str) -> _Rows:

@@ -4,9 +4,10 @@ from datetime import date, datetime
 
 import pytest
 
+from gateway.acquirer_reports.reader import ReportReader
 from gateway.acquirer_reports.rows import Row
 from gateway.domain.refusals import Refusal
-from tests.acquirer_reports.files import BARNAUL, MOSCOW, read, refused
+from tests.acquirer_reports.files import BARNAUL, LAYOUTS, MOSCOW, read, refused
 
 SBER12 = (
     "12-11-2026;09-31-07;8644/0123;4;701234567890;220012345;Иванов Иван Иванович;"
@@ -182,6 +183,22 @@ def test_a_refusal_names_the_line_and_no_value() -> None:
     with pytest.raises(Refusal) as refusal:
         read(content)
     assert refusal.value.detail == "Line 2: expected a time"
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize("good", [1, 2_000])
+def test_a_refusal_counts_lines_as_an_editor_does(size: int, good: int) -> None:
+    content = ("\r\n \n" + SBER_ROW * good + "\n\n" + "x\n" + SBER_ROW).encode()
+
+    def taken() -> None:
+        reader = ReportReader(LAYOUTS.of("sber12"), BARNAUL)
+        for at in range(0, len(content), size):
+            reader.feed(content[at : at + size])
+        reader.finish()
+
+    with pytest.raises(Refusal) as refusal:
+        taken()
+    assert refusal.value.detail == f"Line {good + 5}: expected 12 columns, was 1"
 
 
 def test_a_format_that_is_named_is_not_guessed() -> None:
