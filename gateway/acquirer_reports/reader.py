@@ -68,6 +68,9 @@ class _Rows:
         told = line.split(self._separator)
         if len(told) != self._count:
             told = self._quoted(line, len(told))
+        elif '"' in line:
+            # An operation is the same with quotes around its number and without, and paid once.
+            told = [_bare(field) for field in told]
         return self._row(told)
 
     def _quoted(self, line: str, count: int) -> list[str]:
@@ -195,6 +198,13 @@ class _Rows:
             return self._days.day(self._told("order_date"))
         except Misfit:
             return None
+
+
+def _bare(text: str) -> str:
+    """A field without the quotes around the whole of it, if there are."""
+    text = text.strip()
+    quoted = len(text) >= 2 and text[0] == text[-1] == '"'
+    return text[1:-1].replace('""', '"') if quoted else text
 
 
 def _place(column: int | None) -> int | None:

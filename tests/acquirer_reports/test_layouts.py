@@ -178,6 +178,23 @@ def test_control_totals_and_shapes_of_the_others(text: str, code: str) -> None:
     assert refused(text.encode()) == code
 
 
+@pytest.mark.parametrize("text", [SBER12, SBER15, QIWI, POST])
+def test_a_field_in_quotes_is_the_same_field(text: str) -> None:
+    lines = []
+    for line in text.splitlines():
+        mark = ";" if ";" in line else "\t" if "\t" in line else " "
+        quoted = mark.join(f'"{field}"' for field in line.split(mark) if field or mark == ";")
+        lines.append(line if line.startswith(("=", "Total:")) else quoted)
+    plain, told = read(text.encode()), read("\n".join(lines).encode())
+    assert told[0] == plain[0]
+    assert told[1].amount == plain[1].amount
+
+
+def test_a_quote_within_a_name_is_a_letter_of_it() -> None:
+    rows, _ = read(SBER12.replace("Иванов Иван", 'ООО "Иванов').encode())
+    assert rows == read(SBER12.encode())[0]
+
+
 def test_a_refusal_names_the_line_and_no_value() -> None:
     content = (SBER_ROW + "12-11-2026;x;8644;4;1;220012345;ИВАНОВ;Б;1026;1,00;1,00;0,00\n").encode()
     with pytest.raises(Refusal) as refusal:
