@@ -183,8 +183,9 @@ class Raiffeisen:
         order = wire.order_id(wire.text(fields, "order"))
         ours = fields.get("sbpMerchantId") == self._member
         answer = None
-        if ours and fields.get("paymentStatus") == SUCCESS:
-            answer = Answer(ACCEPTED, amount=wire.roubles(fields, "amount"))
+        amount = wire.roubles(fields, "amount")
+        if ours and fields.get("paymentStatus") == SUCCESS and amount is not None:
+            answer = Answer(ACCEPTED, amount=amount)
         return Notice(order if ours else None, answer)
 
     def _registration(self, order: Order) -> dict[str, object]:

@@ -162,11 +162,13 @@ class Sber:
             raise Refusal("signature_invalid", "Expected the checksum of these fields")
         told = (fields.get("operation"), fields.get("status"))
         answer = None
-        if told == ("deposited", "1"):
-            operation, amount = wire.text(fields, "mdOrder"), wire.kopecks(fields, "amount")
+        operation, amount = wire.text(fields, "mdOrder"), wire.kopecks(fields, "amount")
+        if told == ("deposited", "1") and amount is not None:
+            # The checksum holds still where a field's name has swallowed the sum, so without one
+            # the order is asked for.
             answer = Answer(ACCEPTED, operation, amount=amount)
         elif told == ("declinedByTimeout", "1"):
-            answer = Answer(DECLINED, wire.text(fields, "mdOrder"), reason="expired")
+            answer = Answer(DECLINED, operation, reason="expired")
         return Notice(wire.order_id(fields.get("orderNumber")), answer)
 
     def _registration(self, order: Order) -> dict[str, str]:

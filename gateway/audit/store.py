@@ -123,6 +123,19 @@ CHECKS: dict[str, str] = {
         WHERE (f.id IS NULL) = (a.state = 'refunded') AND a.state <> 'given'
            OR f.id IS NOT NULL AND (f.amount <> a.amount OR f.payment <> a.payment)
     """,
+    "wallet_token_wrong": """
+        SELECT 'pay_' || replace(coalesce(p.id, t.payment)::text, '-', ''),
+               CASE WHEN count(p.id) = 0 THEN 'a token was spent on what is no such payment'
+                    WHEN count(t.digest) = 0 THEN 'no token was spent on this wallet payment'
+                    ELSE 'its token is not one, or was spent for another account' END
+        FROM (SELECT q.id, q.subscriber_account FROM payments AS q
+              WHERE q.method IN (4, 5)
+                AND NOT EXISTS (SELECT 1 FROM authorisations AS a WHERE a.id = q.id)) AS p
+        FULL JOIN wallet_tokens AS t ON t.payment = p.id
+        GROUP BY coalesce(p.id, t.payment)
+        HAVING count(p.id) <> 1 OR count(t.digest) <> 1
+            OR bool_or(t.subscriber_account <> p.subscriber_account)
+    """,
     "report_miscounted": """
         SELECT 'rep_' || replace(a.id::text, '-', ''),
                'its rows are not as many as were matched, made payments and named together'

@@ -34,6 +34,12 @@ RECEIVER: Final = "1.2.840.113635.100.6.32"
 RECEIVER_NAME: Final = "merchant.demo.kopeck"
 _NULL: Final = b"\x05\x00"
 _LASTS: Final = timedelta(days=365)
+_ISSUING: Final = ("key_cert_sign", "crl_sign")
+_SIGNING: Final = ("digital_signature",)
+_USES: Final = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+    *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
 
 
 @dataclass(frozen=True)
@@ -84,10 +90,14 @@ def issue(
     marks: Mapping[str, bytes],
     *,
     issues: bool = False,
+    uses: Sequence[str] | None = None,
     lasts: timedelta = _LASTS,
     make_key: MakeKey = new_key,
 ) -> Issued:
-    """A certificate with `marks` (extensions by their number), by another or by itself."""
+    """A certificate with `marks` (extensions by their number), by another or by itself.
+
+    `uses` are those of its key: by itself, to issue where it `issues`, else to sign.
+    """
     key = make_key()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
@@ -99,11 +109,16 @@ def issue(
         .not_valid_before(since)
         .not_valid_after(since + lasts)
         .add_extension(x509.BasicConstraints(ca=issues, path_length=None), critical=True)
+        .add_extension(_key_usage(uses or (_ISSUING if issues else _SIGNING)), critical=True)
     )
     for number, value in marks.items():
         extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(number), value)
         builder = builder.add_extension(extension, critical=False)
     return Issued(builder.sign(key if by is None else by.key, SHA256()), key)
+
+
+def _key_usage(uses: Sequence[str]) -> x509.KeyUsage:
+    return x509.KeyUsage(**{use: use in uses for use in _USES})
 
 
 @dataclass(frozen=True)
@@ -195,9 +210,17 @@ class AppleWallet:
         }
 
     def token(
-        self, content: Mapping[str, Any] | bytes, signed_at: datetime, **changes: Any
+        self,
+        content: Mapping[str, Any] | bytes,
+        signed_at: datetime,
+        *,
+        application: bytes = b"",
+        **changes: Any,
     ) -> dict[str, Any]:
-        """A token with this content; `changes` to its Signature make one that is to be refused."""
+        """A token with this content; `application` is the hash of what an app said with it.
+
+        `changes` to its Signature make one that is to be refused.
+        """
         ephemeral = new_key()
         spoken = public_bytes(ephemeral)
         plain = content if isinstance(content, bytes) else orjson.dumps(content)
@@ -209,8 +232,9 @@ class AppleWallet:
             leaf=self.leaf,
             certificates=(self.leaf.certificate, self.intermediate.certificate),
             signed_at=signed_at.astimezone(UTC),
-            digest=sha256(spoken + encrypted + id_).digest(),
+            digest=sha256(spoken + encrypted + id_ + application).digest(),
         )
+        told_by_app = {"applicationData": application.hex()} if application else {}
         return {
             "version": "EC_v1",
             "data": _text(encrypted),
@@ -219,6 +243,7 @@ class AppleWallet:
                 "ephemeralPublicKey": _text(spoken),
                 "publicKeyHash": _text(sha256(self.own.public_bytes).digest()),
                 "transactionId": id_.hex(),
+                **told_by_app,
             },
         }
 

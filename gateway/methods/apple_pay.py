@@ -35,10 +35,12 @@ ROUBLES: Final = "643"
 
 SIGNATURE_BYTES_MAX: Final = 16_384
 ENCRYPTED_BYTES_MAX: Final = 8_192
-APPLICATION_BYTES_MAX: Final = 1_024
 PUBLIC_KEY_BYTES_MAX: Final = 256
-ID_BYTES_MAX: Final = 64
 HASH_BYTES: Final = 32
+# The signature covers id and applicationData joined, without their lengths: with a byte of one
+# moved to the other it holds still. Apple's applicationData is a SHA-256, always; an id no longer
+# than one, beside nothing or a whole one, can be cut in one place only, and so is one id.
+ID_BYTES_MAX: Final = HASH_BYTES
 TAG_BYTES: Final = 16
 
 _IV: Final = bytes(16)
@@ -148,7 +150,9 @@ def _decrypted(told: _Token, keys: AppleKeys, now: datetime) -> tuple[bytes, byt
     id_ = unhexadecimal(header.id, "transactionId", ID_BYTES_MAX)
     application = b""
     if header.application is not UNSET:
-        application = unhexadecimal(header.application, "applicationData", APPLICATION_BYTES_MAX)
+        application = unhexadecimal(header.application, "applicationData", HASH_BYTES)
+        if len(application) != HASH_BYTES:
+            raise invalid(f"applicationData a SHA-256 of {HASH_BYTES} bytes")
     signature = unbase64(told.signature, "signature", SIGNATURE_BYTES_MAX)
     signed_at = apple_signature.check(
         signature, ephemeral + encrypted + id_ + application, keys.roots

@@ -136,8 +136,10 @@ def _chain_of(certificates: Sequence[bytes], roots: Sequence[bytes]) -> _Chain:
     leaf = _marked(found, LEAF_MARK, "leaf")
     intermediate = _marked(found, INTERMEDIATE_MARK, "intermediate")
     limits = intermediate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    if not limits.ca:
+    if not limits.ca or not _may(intermediate, "key_cert_sign"):
         raise invalid("an intermediate certificate that may issue others")
+    if not _may(leaf, "digital_signature"):
+        raise invalid("a leaf certificate that may sign tokens")
     leaf.verify_directly_issued_by(intermediate)
     root = _root_of(intermediate, [x509.load_der_x509_certificate(one) for one in roots])
     key = leaf.public_key()
@@ -162,6 +164,16 @@ def _marked(
     if len(found) != 1:
         raise invalid(f"one certificate marked as Apple's {what}")
     return found[0]
+
+
+def _may(certificate: x509.Certificate, use: str) -> bool:
+    """Whether the key may be used so; a certificate that says nothing of uses forbids none."""
+    try:
+        uses = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    allowed: bool = getattr(uses, use)
+    return allowed
 
 
 def _root_of(certificate: x509.Certificate, roots: Sequence[x509.Certificate]) -> x509.Certificate:

@@ -1,5 +1,6 @@
 """Raiffeisen's SBP API: signatures, statuses, and whole payments with a server of its protocol."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -99,6 +100,16 @@ def test_only_a_success_is_believed_at_once(status: str) -> None:
     assert isinstance(notice, Notice)
     assert notice.order is not None
     assert notice.answer is None
+
+
+@pytest.mark.parametrize("written", ["110,00", "110.123", "-110"])
+def test_a_success_without_a_sum_that_can_be_read_decides_nothing(written: str) -> None:
+    headers, body = paid().callback("AD1")
+    told = {**json.loads(body, parse_float=str, parse_int=str), "amount": written}
+    headers["x-api-signature-sha256"] = str(raiffeisen.signature(told, KEY))
+    notice = heard(unconnected(), headers, json.dumps(told).encode())
+    assert isinstance(notice, Notice)
+    assert (notice.order is not None, notice.answer) == (True, None)
 
 
 def test_tables_are_closed() -> None:

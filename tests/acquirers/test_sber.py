@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -134,6 +135,17 @@ def test_what_a_callback_decides(operation: str, status: str, state: str | None)
     assert notice.order is not None
     assert notice.order.hex == number
     assert (notice.answer.state if notice.answer else None) == state
+
+
+def test_a_callback_whose_sum_is_hidden_in_a_name_decides_nothing() -> None:
+    bank = SberBank()
+    number = "00" * 16
+    bank.orders[number] = SberOrder(number, 100)
+    fields = dict(parse_qsl(bank.callback(number).decode()))
+    # The same text is signed: `amount;100;mdOrder;…;`.
+    fields[f"amount;{fields.pop('amount')};mdOrder"] = fields.pop("mdOrder")
+    notice = unconnected().notice({}, urlencode(fields).encode(), "")
+    assert (notice.order and notice.order.hex, notice.answer) == (number, None)
 
 
 def test_a_callback_of_another_shop_system_is_nobodys() -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 import pytest
+from msgspec import structs
 
 from gateway import config
 from gateway.acquirer_reports.rows import Row
@@ -20,7 +21,7 @@ from gateway.domain.clock import SystemClock
 from gateway.domain.ids import SETTLEMENT_BATCH, new_id, read_id
 from gateway.domain.packed_bill import PackedBill
 from gateway.domain.party import BankAccount, Caller, Recipient
-from gateway.domain.payment import Claim, PaymentRequest
+from gateway.domain.payment import METHODS, Claim, OpenedToken, PaymentRequest
 from gateway.flows import (
     close_batch,
     load_bills,
@@ -77,6 +78,13 @@ class World:
             self.claim("bank", "payments"), new_id(), account, amount, False, 0, b"{}", named
         )
         return (await self.intake.accept(request)).payment.id
+
+    async def pay_by_wallet(self, account: str, amount: int) -> None:
+        token = OpenedToken(bytes(31) + bytes([self._keys]))
+        claim = self.claim("bank", "payments")
+        method = METHODS.index("google_pay")
+        request = PaymentRequest(claim, new_id(), account, amount, False, method, b"{}", ())
+        await self.intake.accept(structs.replace(request, token=token))
 
     async def refund(self, payment: UUID, amount: int) -> None:
         claim = self.claim("bank", "refunds")
@@ -174,6 +182,8 @@ async def a_day(world: World, conn: asyncpg.Connection) -> None:
     await world.close()
     await world.pay("A", 1_001)
     await world.take_report(sber12([Told("op", "A", 700), Told("op", "A", 700)]))
+    await world.pay_by_wallet("A", 2_000)
+    await world.pay_by_wallet("nobody", 400)
     await world.intake.drain()
 
 
@@ -295,6 +305,19 @@ DAMAGE = [
     ("a discrepancy deleted", "DELETE FROM report_discrepancies", "report_miscounted"),
     ("a payment's report",
      "UPDATE payments SET facts = '{}' WHERE facts ->> 'report' IS NOT NULL", "report_miscounted"),
+    ("a token deleted",
+     "DELETE FROM wallet_tokens WHERE digest = (SELECT min(digest) FROM wallet_tokens)",
+     "wallet_token_wrong"),
+    ("a token of no payment",
+     "INSERT INTO wallet_tokens VALUES (sha256('x'), gen_random_uuid(), 'A')",
+     "wallet_token_wrong"),
+    ("a second token of a payment",
+     "INSERT INTO wallet_tokens SELECT sha256('x'), payment, subscriber_account"
+     " FROM wallet_tokens LIMIT 1", "wallet_token_wrong"),
+    ("a token of a payment by card",
+     "UPDATE payments SET method = 0 WHERE method = 5", "wallet_token_wrong"),
+    ("a token for another account",
+     "UPDATE wallet_tokens SET subscriber_account = 'B'", "wallet_token_wrong"),
     ("a payout file deleted", "DELETE FROM payout_files", "payout_file_wrong"),
 ]  # fmt: skip
 
@@ -314,9 +337,9 @@ async def test_an_untouched_day_has_no_problems(damaged: asyncpg.Connection) -> 
     found = await in_snapshot(damaged)
 
     assert found["problems"] == []
-    assert (found["payments"], found["refunds"], found["payouts"]) == (8, 3, 5)
-    assert found["suspense"] == 5_000
-    assert found["amount"] == found["shares"] + 5_000 + 1_000  # type: ignore[operator]
+    assert (found["payments"], found["refunds"], found["payouts"]) == (10, 3, 5)
+    assert found["suspense"] == 5_400
+    assert found["amount"] == found["shares"] + 5_400 + 1_000  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(("what", "damage", "check"), DAMAGE, ids=[d[0] for d in DAMAGE])

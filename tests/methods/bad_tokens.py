@@ -109,6 +109,21 @@ def _other_id(wallet: AppleWallet, now: datetime) -> Token:
     return token
 
 
+def _recut(at: int, application: bytes) -> AppleCase:
+    """One token signed by Apple, its id made another by moving bytes to or from the data."""
+
+    def make(wallet: AppleWallet, now: datetime) -> Token:
+        content = wallet.content(APPLE_PAN, TOTAL)
+        token = wallet.token(content, now, application=application)
+        joined = token["header"]["transactionId"] + application.hex()
+        token["header"] |= {"transactionId": joined[: 2 * at], "applicationData": joined[2 * at :]}
+        if not joined[2 * at :]:
+            del token["header"]["applicationData"]
+        return token
+
+    return make, INVALID
+
+
 def _at(shift: timedelta) -> Callable[[AppleWallet, datetime], Token]:
     return lambda wallet, now: good_apple(wallet, now + shift)
 
@@ -131,10 +146,10 @@ def _leaf(wallet: AppleWallet, now: datetime, **more: Any) -> dict[str, Any]:
 
 
 def _intermediate(
-    wallet: AppleWallet, now: datetime, marks: Mapping[str, bytes], *, issues: bool = True
+    wallet: AppleWallet, now: datetime, marks: Mapping[str, bytes], **more: Any
 ) -> dict[str, Any]:
     since = now - timedelta(days=1)
-    between = issue("another CA", wallet.root, since, marks, issues=issues)
+    between = issue("another CA", wallet.root, since, marks, **{"issues": True, **more})
     leaf = issue("another broker", between, since, {LEAF: b"\x05\x00"})
     return {"leaf": leaf, "certificates": (leaf.certificate, between.certificate)}
 
@@ -196,6 +211,11 @@ BAD_APPLE: dict[str, AppleCase] = {
     "key hash of nobody": _header(publicKeyHash=text(bytes(32))),
     "key hash cut short": _header(publicKeyHash=text(bytes(8))),
     "key hash that is no base64": _header(publicKeyHash="!" * 44),
+    "an id cut short into application data": _recut(31, b""),
+    "an id cut to a byte": _recut(1, b""),
+    "an id with a byte of the application data": _recut(33, bytes(32)),
+    "an id with all of the application data": _recut(64, bytes(32)),
+    "an id without its last byte": _recut(31, bytes(32)),
     "application data added": _header(applicationData="00" * 32),
     "another key in the header": _header(wrappedKey="00"),
     "version RSA_v1": _fields(version="RSA_v1"),
@@ -222,6 +242,10 @@ BAD_APPLE: dict[str, AppleCase] = {
     "an intermediate that may not issue": _signed(
         lambda w, n: _intermediate(w, n, {INTERMEDIATE: _NULL}, issues=False)
     ),
+    "an intermediate whose key may not issue": _signed(
+        lambda w, n: _intermediate(w, n, {INTERMEDIATE: _NULL}, uses=("digital_signature",))
+    ),
+    "a leaf whose key may not sign": _signed(lambda w, n: _leaf(w, n, uses=("key_agreement",))),
     "only a leaf": _signed(lambda w, n: {"certificates": (w.leaf.certificate,)}),
     "two leaves": _signed(
         lambda w, n: {"certificates": (*_leaf(w, n)["certificates"], w.leaf.certificate)}

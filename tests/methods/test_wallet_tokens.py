@@ -124,6 +124,8 @@ def test_a_token_of_apples_becomes_facts_without_the_card_number() -> None:
         "transactionIdentifier": token["header"]["transactionId"].upper(),
     }
     assert open_apple(enveloped) == card
+    of_an_app = APPLE.token(APPLE.content(APPLE_PAN, TOTAL), NOW, application=bytes(32))
+    assert open_apple(of_an_app).facts == card.facts
 
 
 @pytest.mark.parametrize("version", ["ECv1", "ECv2"])
