@@ -32,6 +32,7 @@ VERSION: Final = "EC_v1"
 SIGNED_AGO_MAX: Final = timedelta(minutes=5)
 SIGNED_AHEAD_MAX: Final = timedelta(minutes=1)
 ROUBLES: Final = "643"
+AUTHENTICATION: Final = ("3DSecure", "EMV")
 
 SIGNATURE_BYTES_MAX: Final = 16_384
 ENCRYPTED_BYTES_MAX: Final = 8_192
@@ -116,6 +117,8 @@ def open_token(token: object, keys: AppleKeys, now: datetime) -> OpenedCard:
     paid = parsed(content, _Paid, "the token's content")
     if paid.currency != ROUBLES:
         raise Refusal("token_amount_mismatch", "Expected a token for roubles, was another currency")
+    if paid.authentication not in AUTHENTICATION:
+        raise invalid(f"paymentDataType {' or '.join(AUTHENTICATION)}")
     facts = facts_of(paid.pan, paid.authentication)
     digest = sha256(b"apple_pay\x00" + id_).digest()
     return OpenedCard(facts, OpenedToken(digest, paid.amount))

@@ -5,6 +5,7 @@ Whatever does not fit is a `token_invalid` that names the field and never its va
 
 import base64
 import binascii
+import json
 import re
 from typing import Final, TypeVar
 
@@ -67,12 +68,22 @@ def converted(value: object, shape: type[Shape], name: str) -> Shape:
 
 
 def parsed(content: str | bytes, shape: type[Shape], name: str) -> Shape:
-    """JSON text as its shape."""
+    """JSON text as its shape; what stands twice in an object could be read in two ways."""
     try:
-        return msgspec.json.decode(content, type=shape)
+        found = msgspec.json.decode(content, type=shape)
+        text = content if isinstance(content, str) else content.decode()
+        json.loads(text, object_pairs_hook=_once)
+        return found
     except (ValueError, RecursionError):
         # What msgspec raises descends from ValueError, and so does text that UTF-8 cannot hold.
         raise invalid(f"{name} as JSON of its documented fields") from None
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("Expected every field once")
+    return found
 
 
 def facts_of(pan: str, authentication: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from gateway.acquirers.sandbox import SIGNATURE, OutcomeSaid, signature
+from gateway.acquirers.sandbox import SIGNATURE, OutcomeSaid, is_signed, signature
 from tests.acquirers.conftest import KEY, NAME, Pair
 from tests.api.conftest import Answer
 
@@ -25,6 +25,11 @@ async def call_back(pair: Pair, body: bytes, signed: str | None = None) -> Answe
 async def pending(pair: Pair) -> str:
     made = (await pair.pay(method={"type": "sbp"})).json
     return str(made["id"])
+
+
+def test_a_signature_of_any_bytes_is_refused() -> None:
+    told = b"\xff\xfe".decode("utf-8", "surrogateescape")
+    assert not is_signed(KEY, b"{}", told)
 
 
 async def test_every_flipped_bit_of_body_or_signature_is_refused(pair: Pair) -> None:

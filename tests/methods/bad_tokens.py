@@ -124,6 +124,11 @@ def _recut(at: int, application: bytes) -> AppleCase:
     return make, INVALID
 
 
+def _two_amounts(wallet: AppleWallet, now: datetime) -> Token:
+    content = json.dumps(wallet.content(APPLE_PAN, TOTAL))
+    return wallet.token(content.replace("{", '{"transactionAmount": 1, ', 1).encode(), now)
+
+
 def _at(shift: timedelta) -> Callable[[AppleWallet, datetime], Token]:
     return lambda wallet, now: good_apple(wallet, now + shift)
 
@@ -187,6 +192,9 @@ BAD_APPLE: dict[str, AppleCase] = {
     "for the amount in roubles": _content(MISMATCH, transactionAmount=TOTAL // 100),
     "an amount with a fraction": _content(transactionAmount=1010.5),
     "an amount as a text": _content(transactionAmount=str(TOTAL)),
+    "a card number for the authentication": _content(paymentDataType=GOOGLE_PAN),
+    "no authentication": _content(paymentDataType=None),
+    "two amounts": (_two_amounts, INVALID),
     "no amount": _content(transactionAmount=None),
     "no currency": _content(currencyCode=None),
     "no card number": _content(applicationPrimaryAccountNumber=None),
@@ -353,6 +361,21 @@ def _without(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda told: {key: value for key, value in told.items() if key != name}
 
 
+def _two_tags(wallet: GoogleWallet, now: datetime) -> Token:
+    token = good_google(wallet, now)
+    told = '{"tag": "", ' + token["signedMessage"][1:]
+    return {**token, "signedMessage": told, "signature": wallet.sign(wallet.signing, "ECv2", told)}
+
+
+def _two_ids(wallet: GoogleWallet, now: datetime) -> Token:
+    content = json.dumps(wallet.content(GOOGLE_PAN, now))
+    return wallet.token(content.replace("{", '{"messageId": "first", ', 1).encode(), now)
+
+
+def _two_versions(wallet: GoogleWallet, now: datetime) -> Token:
+    return '{"protocolVersion": "ECv1", ' + json.dumps(good_google(wallet, now))[1:]
+
+
 _SOON = timedelta(seconds=-1)
 BAD_GOOGLE: dict[str, GoogleCase] = {
     **{
@@ -422,6 +445,9 @@ BAD_GOOGLE: dict[str, GoogleCase] = {
         lambda w, n: good_google(w, n, "ECv1", messageExpiration=milliseconds(n + _SOON)),
         EXPIRED,
     ),
+    "a message with two tags": (_two_tags, INVALID),
+    "a message with two ids": (_two_ids, INVALID),
+    "a text of two versions": (_two_versions, INVALID),
     "message without a time": _paid(messageExpiration=None),
     "message with its time a number": _paid(messageExpiration=1),
     "message with its time in words": _paid(messageExpiration="tomorrow"),
