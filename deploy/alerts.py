@@ -156,6 +156,15 @@ def _money() -> list[Alert]:
             {"kopeck_suspense_age_seconds": f"{3 * _DAY}+60x200"},
             {"kopeck_suspense_age_seconds": f"{2 * _DAY}+60x200"},
         ),
+        Alert(
+            "BillerConflict",
+            "sum(increase(kopeck_biller_conflicts_total[1h])) > 0",
+            "0m",
+            "ticket",
+            "An operation's number came again with another sum or account",
+            {"kopeck_biller_conflicts_total": "0x170 1x30"},
+            {"kopeck_biller_conflicts_total": "7x200"},
+        ),
     ]
 
 
@@ -178,6 +187,15 @@ def _settlement() -> list[Alert]:
             "The bank has not carried out payouts that were approved four days ago",
             {"kopeck_payout_age_seconds": f"{4 * _DAY}+60x200"},
             {"kopeck_payout_age_seconds": f"{3 * _DAY}+60x200"},
+        ),
+        Alert(
+            "StatementMissing",
+            f"max(kopeck_statement_age_seconds) > {3 * _DAY}",
+            "10m",
+            "ticket",
+            "Payouts wait, and for three days no statement of the bank was taken",
+            {"kopeck_statement_age_seconds": f"{3 * _DAY}+60x200"},
+            {"kopeck_statement_age_seconds": f"{2 * _DAY}+60x200"},
         ),
     ]
 

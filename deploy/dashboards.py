@@ -147,9 +147,17 @@ def _settlement() -> list[dict[str, Any]]:
             "Oldest unsettled money", "s", "max(kopeck_unsettled_age_seconds)", (0, 3 * 86_400)
         ),
         _number("Oldest unpaid payouts", "s", "max(kopeck_payout_age_seconds)", (0, 4 * 86_400)),
+        _number(
+            "Since the bank's statement", "s", "max(kopeck_statement_age_seconds)", (0, 3 * 86_400)
+        ),
         _number("Payouts ever", "short", "sum(max by (state) (kopeck_payouts_total))"),
         _lines("Oldest unsettled money", "s", ("max(kopeck_unsettled_age_seconds)", "age")),
-        _lines("Oldest unpaid payouts", "s", ("max(kopeck_payout_age_seconds)", "age")),
+        _lines(
+            "Oldest unpaid payouts, and since the bank's last statement",
+            "s",
+            ("max(kopeck_payout_age_seconds)", "payouts"),
+            ("max(kopeck_statement_age_seconds)", "statement"),
+        ),
         _lines(
             "Owed, not approved",
             "currencyRUB",

@@ -64,6 +64,10 @@ _STANDING: Final = {
         "payout_age_seconds",
         "How long ago the oldest payouts were approved that the bank has not carried out; or 0.",
     ),
+    "statement_age": (
+        "statement_age_seconds",
+        "How long, while payouts wait, no statement of the bank has been taken; or 0.",
+    ),
     "clock_skew": ("clock_skew_seconds", "The database's clock less the gateway's."),
     "connections": ("database_connections", "Connections to the server, whoever has them."),
     "connections_max": ("database_connections_max", "Connections that the server accepts."),
@@ -116,6 +120,8 @@ class StandingFigures(Protocol):
     def unsettled_age(self) -> float: ...
     @property
     def payout_age(self) -> float: ...
+    @property
+    def statement_age(self) -> float: ...
     @property
     def clock_skew(self) -> float: ...
     @property

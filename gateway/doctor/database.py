@@ -21,6 +21,7 @@ _AGES: Final = (
     ("suspense_age", "suspense", 3, "docs/runbooks/SuspenseAged.md"),
     ("unsettled_age", "settlement", 3, "docs/runbooks/SettlementLate.md"),
     ("payout_age", "payouts", 4, "docs/runbooks/PayoutStuck.md"),
+    ("statement_age", "statements", 3, "docs/runbooks/StatementMissing.md"),
 )
 
 

@@ -44,6 +44,7 @@ class Standing(Struct, frozen=True):
     suspense_age: float
     unsettled_age: float
     payout_age: float
+    statement_age: float
     clock_skew: float
     connections: int
     connections_max: int
@@ -76,10 +77,13 @@ class Watch:
             suspense = await self._suspense(conn)
             unsettled = await self._unsettled(conn)
             approved = await store.oldest_unpaid(conn)
+            stated = await store.last_statement(conn)
         return Standing(
             self._age(suspense),
             self._age(unsettled),
             self._age(approved),
+            # Only while something waits to be stated, and only since then.
+            self._age(None if approved is None else max(approved, stated or approved)),
             skew,
             server["connections"],
             server["connections_max"],

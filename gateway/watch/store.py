@@ -31,6 +31,8 @@ _OLDEST_UNPAID = """
     WHERE state IN ('approved', 'sent', 'partially_executed')
       AND EXISTS (SELECT FROM payouts AS p WHERE p.settlement_batch = b.number)
 """
+# Ids are made in the order of time.
+_LAST_STATEMENT = "SELECT taken_at FROM bank_statements ORDER BY id DESC LIMIT 1"
 _SERVER = """
     SELECT clock_timestamp() AS now,
            (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')
@@ -76,6 +78,12 @@ async def first_money(conn: Any, number: int, since: UUID) -> datetime | None:
 async def oldest_unpaid(conn: Any) -> datetime | None:
     """When the oldest batch was approved whose payouts the bank has not carried out."""
     found: datetime | None = await conn.fetchval(_OLDEST_UNPAID)
+    return found
+
+
+async def last_statement(conn: Any) -> datetime | None:
+    """When the bank's last statement was taken."""
+    found: datetime | None = await conn.fetchval(_LAST_STATEMENT)
     return found
 
 

@@ -94,6 +94,11 @@ def test_every_alert_has_a_page_and_every_page_an_alert() -> None:
     assert names == {alert.name for alert in alerts()}
 
 
+def test_every_page_was_followed_by_a_drill() -> None:
+    drilled = "".join(path.read_text() for path in ROOT.glob("tests/drills/test_*.py"))
+    assert [one.name for one in alerts() if f'follow("{one.name}"' not in drilled] == []
+
+
 def test_alerts_are_few_and_each_says_what_to_do() -> None:
     names = [alert.name for alert in alerts()]
     assert len(names) == len(set(names))

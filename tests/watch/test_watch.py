@@ -90,6 +90,16 @@ async def test_money_is_unsettled_until_its_batch_is_approved_and_then_unpaid(
         found = await watch.look()
         assert 4 * 3600 <= found.unsettled_age < 4 * 3600 + 60
         assert 3 * 3600 <= found.payout_age < 3 * 3600 + 60
+        assert abs(found.statement_age - found.payout_age) < 1
+        await region.conn.execute(
+            "INSERT INTO bank_statements (id, format, digest, taken_at, taken_by, accounts,"
+            " line_count, debits, credits, answer)"
+            " SELECT gen_random_uuid(), '1c', '0123456789abcdef', now() + interval '2 hours',"
+            " number, '{}', 0, 0, 0, '' FROM callers LIMIT 1"
+        )
+        found = await watch.look()
+        assert 3600 - 60 <= found.statement_age <= 3600 + 60
+        assert found.payout_age >= 3 * 3600
 
 
 async def test_a_clock_that_is_away_is_told_from_a_slow_answer() -> None:
@@ -122,7 +132,7 @@ def test_counts_of_the_server_go_on_when_it_begins_again() -> None:
 
     def shown(commits: int) -> float | None:
         counted = dict.fromkeys(store.COUNTED, 0) | {"commits": commits}
-        gauges.show(Standing(0, 0, 0, 0, 1, 2, 3, 0, 4, 0, None, counted, None))
+        gauges.show(Standing(0, 0, 0, 0, 0, 1, 2, 3, 0, 4, 0, None, counted, None))
         return report.get_sample_value("kopeck_database_commits_total")
 
     assert [shown(n) for n in (1_000, 1_007, 3, 10)] == [0, 7, 7, 14]

@@ -1,0 +1,228 @@
+"""Each alert's condition is brought about, its page is followed, and what it mends is mended."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.api.conftest import RECIPIENTS, Gateway, bill, payment, recipient
+from tests.drills.on_call import WITHIN_S, Drill, Limits, drilled, fires, promtool
+from tests.watch.test_watch import Ahead
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def seen() -> Iterator[None]:
+    """Says loudly, once the drill is over, that nobody looked whether the alert fires."""
+    yield
+    if promtool() is None:
+        pytest.skip("FOLLOWED, BUT THE ALERT WAS NOT SEEN: no promtool on the PATH")
+
+
+@asynccontextmanager
+async def region(
+    url: str, folder: Path, clock: Ahead | None = None, limits: Limits = None
+) -> AsyncIterator[tuple[Drill, Gateway, asyncpg.Connection]]:
+    """A gateway with three recipients and a bill, and a connection beside it."""
+    async with drilled(url, folder, clock, limits=limits) as (drill, gateway):
+        for id_ in RECIPIENTS:
+            body = recipient(id_)
+            answer = await gateway.send("PUT", f"/v1/recipients/{id_}", body, role="operator")
+            assert answer.status == 200, answer.content
+        bills = {"bills": [bill()]}
+        key = gateway.key()
+        answer = await gateway.send("POST", "/v1/bills", bills, role="operator", key=key)
+        assert answer.status == 200
+        conn = await asyncpg.connect(url)
+        try:
+            yield drill, gateway, conn
+        finally:
+            await conn.close()
+
+
+async def admin(url: str, *statements: str) -> None:
+    """Statements about this database, from another one."""
+    conn = await asyncpg.connect(url.replace(f"/{database_of(url)}?", "/postgres?"))
+    try:
+        for statement in statements:
+            await conn.execute(statement.replace("THIS", database_of(url)))
+    finally:
+        await conn.close()
+
+
+def database_of(url: str) -> str:
+    return url.partition("@/")[2].partition("?")[0]
+
+
+# So that a payment is soon told that the database is away, or waits long for a lock.
+IMPATIENT = {
+    "lock_timeout_ms": 1_000,
+    "statement_timeout_ms": 1_000,
+    "commit_deadline_ms": 1_500,
+    "pool_wait_ms": 500,
+}
+PATIENT = {"lock_timeout_ms": 20_000, "statement_timeout_ms": 20_000, "commit_deadline_ms": 25_000}
+AWAY = (
+    "ALTER DATABASE THIS ALLOW_CONNECTIONS false",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'THIS'",
+)
+BACK = ("ALTER DATABASE THIS ALLOW_CONNECTIONS true",)
+
+
+async def test_payments_that_fail(database_url: str, tmp_path: Path) -> None:
+    async with region(database_url, tmp_path, limits=IMPATIENT) as (drill, gateway, _):
+        assert (await gateway.pay(payment())).status == 201
+        before = await drill.metrics()
+        await admin(database_url, *AWAY)
+        bodies = [payment(amount=1000 + n) for n in range(10)]
+        keys = [gateway.key() for _ in bodies]
+        sent = [gateway.pay(body, key=key) for body, key in zip(bodies, keys, strict=True)]
+        assert {answer.status for answer in await asyncio.gather(*sent)} == {503}
+        told = await drill.follow("PaymentErrorBudgetFast", "Look")
+        assert "unavailable" in told
+        assert "database" in told
+        await drill.follow("PaymentErrorBudgetSlow", "Look")
+        failed = 'kopeck_http_requests_total{route="payments",status="503"}'
+        after = await drill.until(lambda m: m.get(failed, 0) >= 10)
+        assert fires("PaymentErrorBudgetFast", after, before) in (True, None)
+        assert fires("PaymentErrorBudgetSlow", after, before) in (True, None)
+        assert fires("PaymentErrorBudgetFast", before) in (False, None)
+        await admin(database_url, *BACK)
+        for body, key in zip(bodies, keys, strict=True):
+            assert (await gateway.pay(body, key=key)).status == 201
+        await drill.follow("PaymentErrorBudgetFast", "Afterwards")
+        await drill.follow("PaymentErrorBudgetSlow", "Do")
+
+
+async def until_somebody_waits(conn: asyncpg.Connection) -> None:
+    """Returns once somebody waits for a lock; pg_locks is read anew within a db_transaction too."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            if await conn.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_payments_that_wait_for_a_lock(database_url: str, tmp_path: Path) -> None:
+    async with region(database_url, tmp_path, limits=PATIENT) as (drill, gateway, conn):
+        before = await drill.metrics()
+        await conn.execute("BEGIN")
+        await conn.execute("SELECT * FROM open_bills FOR UPDATE")
+        paying = asyncio.gather(*(gateway.pay(payment()) for _ in range(8)))
+        await until_somebody_waits(conn)
+        assert "transactionid" in await drill.follow("PaymentLatencyBudgetFast", "Look")
+        await drill.follow("PaymentLatencyBudgetFast", "Do", "Afterwards")
+        assert {answer.status for answer in await paying} == {201}
+        await drill.follow("PaymentLatencyBudgetSlow")
+        after = await drill.until(lambda m: m["kopeck_payment_seconds_count"] >= 8)
+        assert fires("PaymentLatencyBudgetFast", after, before) in (True, None)
+        assert fires("PaymentLatencyBudgetSlow", after, before) in (True, None)
+
+
+async def test_a_ledger_that_somebody_changed(database_url: str, tmp_path: Path) -> None:
+    name = "kopeck_ledger_imbalance_kopecks"
+    async with region(database_url, tmp_path) as (drill, gateway, conn):
+        await gateway.pay(payment())
+        whole = await drill.until(lambda m: m["kopeck_ledger_proved_timestamp_seconds"] > 0)
+        assert fires("LedgerImbalance", whole) in (False, None)
+        await conn.execute("ALTER TABLE payments DISABLE TRIGGER USER")
+        await conn.execute("ALTER TABLE payments DROP CONSTRAINT payment_holds")
+        await conn.execute("UPDATE payments SET total = total + 1")
+        broken = await drill.until(lambda m: m[name] != 0)
+        assert fires("LedgerImbalance", broken) in (True, None)
+        told = await drill.follow("LedgerImbalance", "Look")
+        assert "payment_unbalanced" in told
+        assert "backup verified: evidence-" in told
+        await conn.execute("UPDATE payments SET total = total - 1")
+        mended = await drill.until(lambda m: m[name] == 0)
+        await drill.follow("LedgerImbalance", "Afterwards")
+        assert fires("LedgerImbalance", mended) in (False, None)
+
+
+async def test_a_ledger_that_nobody_counts(database_url: str, tmp_path: Path) -> None:
+    name = "kopeck_ledger_proved_timestamp_seconds"
+    async with region(database_url, tmp_path) as (drill, _, _):
+        proved = await drill.until(lambda m: m[name] > 0)
+        assert fires("LedgerNotProved", proved) in (False, None)
+        await admin(database_url, *AWAY)
+        await drill.follow("LedgerNotProved", "Look")
+        assert fires("LedgerNotProved", await drill.metrics(), later_s=1800) in (True, None)
+        await admin(database_url, *BACK)
+        old = (await drill.metrics())[name]
+        await drill.follow("LedgerNotProved", "Do")
+        fresh = await drill.until(lambda m: m[name] > old + 1)
+        assert fires("LedgerNotProved", fresh) in (False, None)
+
+
+async def test_suspense_that_nobody_resolves(database_url: str, tmp_path: Path) -> None:
+    clock = Ahead()
+    async with region(database_url, tmp_path, clock) as (drill, gateway, _):
+        await gateway.pay(payment(subscriber_account="999"))
+        await drill.until(lambda m: m["kopeck_suspense_age_seconds"] > 0)
+        clock.by = 4 * DAY
+        aged = await drill.until(lambda m: m["kopeck_suspense_age_seconds"] > 86_400)
+        assert fires("SuspenseAged", aged) in (True, None)
+        assert "999" in await drill.follow("SuspenseAged", ACCOUNT="220012345")
+        placed = await drill.until(lambda m: m["kopeck_suspense_age_seconds"] == 0)
+        assert fires("SuspenseAged", placed) in (False, None)
+
+
+async def test_a_day_that_nobody_closes_and_pays(database_url: str, tmp_path: Path) -> None:
+    clock = Ahead()
+    async with region(database_url, tmp_path, clock) as (drill, gateway, conn):
+        await gateway.pay(payment())
+        await drill.until(lambda m: m["kopeck_unsettled_age_seconds"] > 0)
+        clock.by = 4 * DAY
+        late = await drill.until(lambda m: m["kopeck_unsettled_age_seconds"] > 86_400)
+        assert fires("SettlementLate", late) in (True, None)
+        assert fires("PayoutStuck", late) in (False, None)
+        await drill.follow("SettlementLate")
+        paid = await drill.until(lambda m: m["kopeck_unsettled_age_seconds"] == 0)
+        assert fires("SettlementLate", paid) in (False, None)
+        clock.by = 9 * DAY
+        stuck = await drill.until(lambda m: m["kopeck_payout_age_seconds"] > 4 * 86_400)
+        assert fires("PayoutStuck", stuck) in (True, None)
+        assert fires("StatementMissing", stuck) in (True, None)
+        await drill.follow("PayoutStuck")
+        await drill.follow("StatementMissing")
+        await conn.execute("UPDATE settlement_batches SET state = 'executed'")
+        done = await drill.until(lambda m: m["kopeck_payout_age_seconds"] == 0)
+        assert fires("PayoutStuck", done) in (False, None)
+        assert fires("StatementMissing", done) in (False, None)
+
+
+async def test_clocks_that_differ(database_url: str, tmp_path: Path) -> None:
+    clock = Ahead()
+    async with region(database_url, tmp_path, clock) as (drill, _, _):
+        clock.by = timedelta(seconds=-5)
+        skewed = await drill.until(lambda m: m["kopeck_clock_skew_seconds"] > 4)
+        assert fires("ClockSkew", skewed) in (True, None)
+        assert "clock" in await drill.follow("ClockSkew")
+        clock.by = timedelta(0)
+        right = await drill.until(lambda m: abs(m["kopeck_clock_skew_seconds"]) < 1)
+        assert fires("ClockSkew", right) in (False, None)
+
+
+async def test_an_agent_whose_numbering_began_again(database_url: str, tmp_path: Path) -> None:
+    conflicts = "kopeck_biller_conflicts_total"
+    async with region(database_url, tmp_path) as (drill, gateway, _):
+        before = await drill.metrics()
+
+        async def pay(amount: str) -> Any:
+            asked = f"command=pay&txn_id=77&txn_date=20261112093107&account=220012345&sum={amount}"
+            secret = gateway.secrets["acquirer"]
+            return await gateway.send("GET", f"/osmp/{secret}?{asked}")
+
+        assert (await pay("10.00")).status == 200
+        assert (await pay("20.00")).status == 200
+        after = await drill.until(
+            lambda m: sum(v for n, v in m.items() if n.startswith(conflicts)) > 0
+        )
+        assert fires("BillerConflict", after, before) in (True, None)
+        assert conflicts in await drill.follow("BillerConflict")
