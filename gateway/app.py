@@ -34,6 +34,7 @@ from gateway.flows.context import Context
 from gateway.flows.hear_acquirer import Hearing
 from gateway.flows.poll_acquirers import Poller, waiting_tries
 from gateway.flows.refund_by_acquirer import Refunding
+from gateway.flows.seal_batches import seal_all
 from gateway.flows.wallets import wallets_of
 from gateway.scans import templates
 from gateway.scans.darkroom import Darkroom
@@ -53,6 +54,7 @@ HEAD_LINES_MAX = 64
 GAUGES_EVERY_S = 5.0
 GAUGES_SHARE = 50
 GAUGES_SLOT = 0
+SEAL_EVERY_S = 1.0
 WATCH_EVERY_S = 15.0
 # A payment makes no cycles; the collector's usual pace would only stop everyone for nothing.
 GC_THRESHOLDS = (100_000, 50, 50)
@@ -177,6 +179,7 @@ async def _running(
     watching.append(asyncio.create_task(context.wallets.keep_fresh(), name="Google's root keys"))
     if slot == GAUGES_SLOT:
         watching.append(asyncio.create_task(_count_money(context, telemetry), name="money gauges"))
+        watching.append(asyncio.create_task(_seal(context), name="seals"))
         watching.append(asyncio.create_task(_look(context, telemetry), name="standing gauges"))
     try:
         yield runner
@@ -260,3 +263,13 @@ async def _look(context: Context, telemetry: Telemetry) -> None:
         except Exception as failure:
             log_bug(failure, "the standing gauges")
         await asyncio.sleep(WATCH_EVERY_S)
+
+
+async def _seal(context: Context) -> None:
+    """Seals batches soon after they are counted or approved."""
+    while True:
+        try:
+            await seal_all(context)
+        except Exception as failure:
+            log_bug(failure, "the seals")
+        await asyncio.sleep(SEAL_EVERY_S)

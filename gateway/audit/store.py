@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
 
+from gateway.storage import leaves
+
 # A kind of recipient or None, kopecks credited less those debited, and kopecks withheld.
 Moved = tuple[str | None, int, int]
 
 PAGE_ROWS = 2000
+SEAL_PAGES_AT_ONCE = 32
 TIMEOUT_S = 3600.0
 GAUGES_TIMEOUT_S = 120.0
 
@@ -22,6 +25,8 @@ TOTALS = """
                    ::bigint FROM trial_balance) AS suspense,
            (SELECT coalesce(sum(balance_kopecks), 0)::bigint FROM trial_balance) AS imbalance,
            (SELECT count(*) FROM settlement_batches) AS settlement_batches,
+           (SELECT count(*) FROM seals) AS seals,
+           (SELECT coalesce(sum(leaves), 0)::bigint FROM seals) AS sealed_rows,
            (SELECT count(*) FROM payouts) AS payouts,
            (SELECT coalesce(sum(amount), 0)::bigint FROM payouts) AS paid_out,
            (SELECT coalesce(sum(amount) FILTER (WHERE state IN ('approved', 'sent')), 0)::bigint
@@ -361,6 +366,29 @@ _FILES = """
     ORDER BY b.number, k.format
 """
 
+_SEALS = """
+    SELECT number, settlement_batch, stage, version, leaves, root, chain FROM seals ORDER BY number
+"""
+_SEAL_PAGES = "SELECT root, entries FROM seal_pages WHERE seal = $1 ORDER BY page"
+# What is to be sealed and is not: counted, or counted and approved since seals are made.
+_UNSEALED = """
+    SELECT b.number, b.approved_at IS NOT NULL AND b.approved_at > m.applied_at
+                     OR b.number < (SELECT max(settlement_batch) FROM seals) AS must
+    FROM settlement_batches AS b, schema_migrations AS m
+    WHERE b.state <> 'cut' AND m.name = 'batch_seals'
+      AND NOT EXISTS (SELECT FROM seals AS s
+                      WHERE s.settlement_batch = b.number AND s.stage = 'counted')
+    ORDER BY b.number
+"""
+_RECIPIENTS = "SELECT number, id FROM recipients"
+# Where a row that is not in its batch any more is now, by its kind.
+_ELSEWHERE = {
+    leaves.PAYMENT: "SELECT settlement_batch FROM payments WHERE id = $1",
+    leaves.RESOLUTION: "SELECT settlement_batch FROM resolutions WHERE payment = $1",
+    leaves.REFUND: "SELECT settlement_batch FROM refunds WHERE id = $1",
+    leaves.PAYOUT: "SELECT settlement_batch FROM payouts WHERE id = $1",
+}
+
 # The numbers are asked for first: known, they let the planner read these batches alone.
 _OPEN_BATCH = "SELECT settlement_batch FROM cut"
 _CUT_BATCHES = "SELECT number FROM settlement_batches WHERE state = 'cut'"
@@ -483,6 +511,43 @@ async def payable(conn: Any) -> dict[str, int]:
 async def payouts_by_state(conn: Any) -> dict[str, int]:
     """How many payouts have ever been in each state."""
     return {row["state"]: row["payouts"] for row in await conn.fetch(_PAYOUTS)}
+
+
+async def seals(conn: Any) -> list[Any]:
+    """Every seal in the order of the chain."""
+    found: list[Any] = await conn.fetch(_SEALS)
+    return found
+
+
+async def seal_pages(conn: Any, seal: int) -> AsyncIterator[tuple[bytes, bytes]]:
+    """The pages of a seal: the root of each and its entries."""
+    async for row in conn.cursor(_SEAL_PAGES, seal, prefetch=SEAL_PAGES_AT_ONCE, timeout=TIMEOUT_S):
+        yield row["root"], row["entries"]
+
+
+async def entries(conn: Any, version: int, stage: str, batch: int) -> AsyncIterator[bytes]:
+    """The leaves of a batch's rows as they are now, a key and a hash each, in their order."""
+    query = leaves.ENTRIES[version, stage]
+    async for row in conn.cursor(query, batch, prefetch=PAGE_ROWS, timeout=TIMEOUT_S):
+        yield row[0]
+
+
+async def unsealed(conn: Any) -> list[tuple[int, bool]]:
+    """Counted batches without a seal, and whether they must have one."""
+    return [tuple(row) for row in await conn.fetch(_UNSEALED)]
+
+
+async def recipient_ids(conn: Any) -> dict[int, str]:
+    """Recipients' ids by number."""
+    return dict(map(tuple, await conn.fetch(_RECIPIENTS)))
+
+
+async def batch_now(conn: Any, kind: int, id_: UUID) -> int | None:
+    """The settlement batch that a row of a kind is in now; None where there is none."""
+    if kind not in _ELSEWHERE:
+        return None
+    found: int | None = await conn.fetchval(_ELSEWHERE[kind], id_)
+    return found
 
 
 async def totals(conn: Any) -> dict[str, int]:

@@ -42,11 +42,13 @@ def close(date: datetime | None, by: str, **given: str | None) -> None:
     """Close what is open up to now; prints the batch."""
 
     async def work(context: "Context", caller: "Caller") -> bytes:
-        from gateway.flows import close_batch
+        from gateway.flows import close_batch, seal_batches
 
         claim = _claim(caller, "settlement_batches", date)
         day = None if date is None else date.date()
-        return (await close_batch.close(context, claim, caller, day)).content
+        answer = await close_batch.close(context, claim, caller, day)
+        await seal_batches.seal_all(context)
+        return answer.content
 
     click.echo(_done(given, by, "operator", work))
 
@@ -60,10 +62,12 @@ def approve(batch: str, override: str | None, by: str, **given: str | None) -> N
     """Approve BATCH, which somebody else has closed."""
 
     async def work(context: "Context", caller: "Caller") -> bytes:
-        from gateway.flows import close_batch
+        from gateway.flows import close_batch, seal_batches
 
         claim, found = _claim(caller, "approvals", batch), _batch(batch)
-        return (await close_batch.approve(context, claim, caller, found, override)).content
+        answer = await close_batch.approve(context, claim, caller, found, override)
+        await seal_batches.seal_all(context)
+        return answer.content
 
     click.echo(_done(given, by, "approver", work))
 

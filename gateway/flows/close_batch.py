@@ -24,12 +24,15 @@ from gateway.flows.context import Answer, Context
 from gateway.flows.patience import patiently
 from gateway.flows.payout_files import number_orders, prepare_payouts
 from gateway.flows.payout_gate import Gate, look
+from gateway.flows.seal_batches import seal_all
 from gateway.journal import store as journal_store
 from gateway.journal.db_transaction import counting, cutting
 from gateway.journal.idempotency import StoredClaim, check_same
 from gateway.journal.rows import Cut
 from gateway.payouts import store as payout_store
 from gateway.payouts.store import PayoutRow
+from gateway.seals import store as seal_store
+from gateway.seals.store import Seal
 from gateway.settlement import store as settlement_store
 from gateway.settlement.store import BatchEvent, BatchRow, PositionRow
 
@@ -96,6 +99,8 @@ async def approve(
     `override` is why a batch that the machine finds unlikely is right. Refuses `not_found`,
     `state_conflict`, and `forbidden` for whoever closed it.
     """
+    # No money leaves before what it is for is sealed.
+    await seal_all(context)
     # What was closed does not change: it is added up before anybody has to wait for it.
     gate = await patiently(context, lambda: look(context, batch))
 
@@ -162,10 +167,12 @@ async def batch_shown(conn: Any, batch: UUID) -> dict[str, object]:
     positions = await settlement_store.positions(conn, row.number)
     payouts = await payout_store.of_batch(conn, row.number)
     events = await settlement_store.events(conn, row.number)
+    seals = await seal_store.of_batch(conn, batch)
     return {
         **_shown(row, positions),
         "payouts": [_payout(payout) for payout in payouts],
         "events": [_event(event) for event in events],
+        "seals": [_seal(seal) for seal in seals],
     }
 
 
@@ -207,4 +214,15 @@ def _event(event: BatchEvent) -> dict[str, object]:
         "at": event.at.isoformat(),
         "by": event.by,
         "reason": event.reason,
+    }
+
+
+def _seal(seal: Seal) -> dict[str, object]:
+    return {
+        "number": seal.number,
+        "stage": seal.stage,
+        "leaves": seal.leaves,
+        "root": seal.root.hex(),
+        "chain": seal.chain.hex(),
+        "made_at": seal.made_at.isoformat(),
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 CUT_LOCK = 7301
 COUNT_LOCK = 7302
+SEAL_LOCK = 7303
 COUNT_WAIT_S = 60.0
 ROLLBACK_TIMEOUT_S = 2.0
 
@@ -68,6 +69,15 @@ async def counting(conn: Any) -> AsyncIterator[None]:
         # Counting a day takes as long as it takes; it holds up nobody.
         await conn.execute("SET LOCAL statement_timeout = 0")
         await conn.execute("SELECT pg_advisory_xact_lock($1)", COUNT_LOCK, timeout=COUNT_WAIT_S)
+        yield
+
+
+@asynccontextmanager
+async def sealing(conn: Any) -> AsyncIterator[None]:
+    """A transaction that seals a batch; one at a time, for each is chained to the one before."""
+    async with conn.transaction():
+        await conn.execute("SET LOCAL statement_timeout = 0")
+        await conn.execute("SELECT pg_advisory_xact_lock($1)", SEAL_LOCK, timeout=COUNT_WAIT_S)
         yield
 
 

@@ -1,0 +1,82 @@
+"""SQL of seals, and the pass over a batch's rows that makes one."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from gateway.domain import merkle
+from gateway.storage import leaves
+
+_UNSEALED = """
+    SELECT b.number, s.stage
+    FROM settlement_batches AS b
+    CROSS JOIN (VALUES ('counted', 1), ('approved', 2)) AS s (stage, place)
+    WHERE CASE s.stage WHEN 'counted' THEN b.state <> 'cut' ELSE b.approved_at IS NOT NULL END
+      AND NOT EXISTS (SELECT FROM seals AS m
+                      WHERE m.settlement_batch = b.number AND m.stage = s.stage)
+    ORDER BY s.place, b.number
+"""
+_LAST = "SELECT number, chain FROM seals ORDER BY number DESC LIMIT 1"
+_ADD_PAGE = "INSERT INTO seal_pages (seal, page, root, entries) VALUES ($1, $2, $3, $4)"
+_ADD = """
+    INSERT INTO seals (number, settlement_batch, stage, version, made_at, leaves, root, chain)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+_OF_BATCH = """
+    SELECT s.number, s.stage, s.version, s.leaves, s.root, s.chain, s.made_at
+    FROM seals AS s JOIN settlement_batches AS b ON b.number = s.settlement_batch
+    WHERE b.id = $1 ORDER BY s.number
+"""
+# A sort of a million keys; what does not fit goes to disk.
+_SORTING = "SET LOCAL work_mem = '32MB'"
+SEAL_TIMEOUT_S = 600.0
+
+
+class Seal(Struct, frozen=True):
+    """A seal: its place in the chain, what it is of, and the root over its leaves."""
+
+    number: int
+    stage: str
+    version: int
+    leaves: int
+    root: bytes
+    chain: bytes
+    made_at: datetime
+
+
+async def unsealed(conn: Any) -> list[tuple[int, str]]:
+    """Batches by number and the stage they are not sealed in, in the order to seal them."""
+    return [tuple(row) for row in await conn.fetch(_UNSEALED)]
+
+
+async def seal(conn: Any, batch: int, stage: str, now: datetime) -> None:
+    """Seal a batch's rows as they are, in a transaction that makes one seal at a time.
+
+    They come a page at a time, and others have their turn between two pages.
+    """
+    last = await conn.fetchrow(_LAST)
+    number, before = (1, merkle.FIRST_LINK) if last is None else (last[0] + 1, last[1])
+    await conn.execute(_SORTING)
+    roots: list[bytes] = []
+    count = 0
+    async for page in _pages(conn, leaves.ENTRIES[leaves.VERSION, stage], batch):
+        count += len(page)
+        roots.append(merkle.root([entry[leaves.KEY_BYTES :] for entry in page]))
+        await conn.execute(_ADD_PAGE, number, len(roots) - 1, roots[-1], b"".join(page))
+    root = merkle.root(roots)
+    chain = merkle.link(before, batch, stage, count, root)
+    await conn.execute(_ADD, number, batch, stage, leaves.VERSION, now, count, root, chain)
+
+
+async def _pages(conn: Any, query: str, batch: int) -> AsyncIterator[Sequence[bytes]]:
+    cursor = await conn.cursor(query, batch, timeout=SEAL_TIMEOUT_S)
+    while rows := await cursor.fetch(merkle.PAGE_LEAVES, timeout=SEAL_TIMEOUT_S):
+        yield [row[0] for row in rows]
+
+
+async def of_batch(conn: Any, batch: UUID) -> list[Seal]:
+    """The seals of a batch in the order they were made."""
+    return [Seal(*row.values()) for row in await conn.fetch(_OF_BATCH, batch)]

@@ -1,0 +1,78 @@
+"""How the rows of a settlement batch are written to be hashed: statements for who seals or proves.
+
+A row is `record_send` of its columns: how many they are, then of each its type, its length and its
+bytes (PostgreSQL's binary form). Before it stand the byte 0 of a leaf and a byte of kind. A version
+lists its columns and is never changed: a new column makes a new version, and seals tell theirs.
+"""
+
+from typing import Final
+
+STAGES: Final = ("counted", "approved")
+VERSION: Final = 1
+KEY_BYTES: Final = 17
+ENTRY_BYTES: Final = KEY_BYTES + 32
+
+# Kinds by their byte, the tables that they stand for.
+BATCH, PAYMENT, RESOLUTION, REFUND, RETURNED, POSITION = range(6)
+APPROVAL, PAYOUT, PAYOUT_FILE = range(6, 9)
+
+COUNTED_1: Final = r"""
+    SELECT '\x00000000000000000000000000'::bytea || int4send(number) AS key,
+           '\x0000'::bytea || record_send(ROW(
+               number, id, business_date, closed_at, closed_by, payments, refunds)) AS content
+    FROM settlement_batches WHERE number = $1
+    UNION ALL
+    SELECT '\x01'::bytea || uuid_send(id), '\x0001'::bytea || record_send(ROW(
+               id, accepted_at, paid_at, amount, surcharge, total, commission, bill,
+               terms_version, caller, settlement_batch, sequence, plan, method,
+               subscriber_account, shares, commissions, facts, designation, reference))
+    FROM payments WHERE settlement_batch = $1
+    UNION ALL
+    SELECT '\x02'::bytea || uuid_send(payment), '\x0002'::bytea || record_send(ROW(
+               payment, resolved_at, amount, commission, bill, terms_version, caller,
+               settlement_batch, sequence, plan, subscriber_account, shares, commissions))
+    FROM resolutions WHERE settlement_batch = $1
+    UNION ALL
+    SELECT '\x03'::bytea || uuid_send(id), '\x0003'::bytea || record_send(ROW(
+               id, payment, refunded_at, amount, caller, settlement_batch, sequence, plan,
+               subscriber_account, shares))
+    FROM refunds WHERE settlement_batch = $1
+    UNION ALL
+    SELECT '\x040000000000000000'::bytea || int4send(from_batch) || int4send(recipient),
+           '\x0004'::bytea || record_send(ROW(
+               from_batch, recipient, settlement_batch, amount, payout, at))
+    FROM returned_money WHERE settlement_batch = $1
+    UNION ALL
+    SELECT '\x05000000000000000000000000'::bytea || int4send(recipient),
+           '\x0005'::bytea || record_send(ROW(
+               settlement_batch, recipient, gross, commission, refunds, net, carried_in,
+               payable, carried_out, returned, order_number))
+    FROM positions WHERE settlement_batch = $1
+"""
+
+# What an approval adds: to whom how much is paid, and the bytes that the bank is given.
+APPROVED_1: Final = r"""
+    SELECT '\x06000000000000000000000000'::bytea || int4send(number) AS key,
+           '\x0006'::bytea || record_send(ROW(
+               number, approved_at, approved_by, payer_account, payer_bic)) AS content
+    FROM settlement_batches WHERE number = $1
+    UNION ALL
+    SELECT '\x07'::bytea || uuid_send(id), '\x0007'::bytea || record_send(ROW(
+               id, settlement_batch, recipient, amount, order_number, order_date, name, inn, kpp,
+               bic, account, correspondent_account, purpose))
+    FROM payouts WHERE settlement_batch = $1
+    UNION ALL
+    SELECT '\x08'::bytea || convert_to(rpad(format, 16), 'UTF8'), '\x0008'::bytea
+           || record_send(ROW(settlement_batch, format, made_at, content))
+    FROM payout_files WHERE settlement_batch = $1
+"""
+# What one leaf is made of, by its key, for whoever is to see that it is in the tree.
+CONTENTS: Final = {
+    (1, "counted"): f"SELECT content FROM ({COUNTED_1}) AS r WHERE key = $2",
+    (1, "approved"): f"SELECT content FROM ({APPROVED_1}) AS r WHERE key = $2",
+}
+# The leaves in their order, a key and a hash strung together.
+ENTRIES: Final = {
+    (1, "counted"): f"SELECT key || sha256(content) FROM ({COUNTED_1}) AS r ORDER BY 1",
+    (1, "approved"): f"SELECT key || sha256(content) FROM ({APPROVED_1}) AS r ORDER BY 1",
+}
