@@ -381,13 +381,6 @@ _UNSEALED = """
     ORDER BY b.number
 """
 _RECIPIENTS = "SELECT number, id FROM recipients"
-# Where a row that is not in its batch any more is now, by its kind.
-_ELSEWHERE = {
-    leaves.PAYMENT: "SELECT settlement_batch FROM payments WHERE id = $1",
-    leaves.RESOLUTION: "SELECT settlement_batch FROM resolutions WHERE payment = $1",
-    leaves.REFUND: "SELECT settlement_batch FROM refunds WHERE id = $1",
-    leaves.PAYOUT: "SELECT settlement_batch FROM payouts WHERE id = $1",
-}
 
 # The numbers are asked for first: known, they let the planner read these batches alone.
 _OPEN_BATCH = "SELECT settlement_batch FROM cut"
@@ -544,9 +537,9 @@ async def recipient_ids(conn: Any) -> dict[int, str]:
 
 async def batch_now(conn: Any, kind: int, id_: UUID) -> int | None:
     """The settlement batch that a row of a kind is in now; None where there is none."""
-    if kind not in _ELSEWHERE:
+    if kind not in leaves.BATCH_NOW:
         return None
-    found: int | None = await conn.fetchval(_ELSEWHERE[kind], id_)
+    found: int | None = await conn.fetchval(leaves.BATCH_NOW[kind], id_)
     return found
 
 

@@ -76,3 +76,10 @@ ENTRIES: Final = {
     (1, "counted"): f"SELECT key || sha256(content) FROM ({COUNTED_1}) AS r ORDER BY 1",
     (1, "approved"): f"SELECT key || sha256(content) FROM ({APPROVED_1}) AS r ORDER BY 1",
 }
+# Where a row that is not in its batch any more is now, by its kind.
+BATCH_NOW: Final = {
+    PAYMENT: "SELECT settlement_batch FROM payments WHERE id = $1",
+    RESOLUTION: "SELECT settlement_batch FROM resolutions WHERE payment = $1",
+    REFUND: "SELECT settlement_batch FROM refunds WHERE id = $1",
+    PAYOUT: "SELECT settlement_batch FROM payouts WHERE id = $1",
+}
