@@ -139,6 +139,8 @@ class Raiffeisen:
         if state is None:
             return await self._of_code(operation, declined=status == "DECLINED")
         amount = wire.roubles(told, "amount") if state == ACCEPTED else None
+        if state == ACCEPTED and amount is None and "amount" in told:
+            return Answer(UNKNOWN, operation)
         return Answer(state, operation, amount=amount)
 
     async def refund(self, refund: Refund) -> Answer:

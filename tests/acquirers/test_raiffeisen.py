@@ -73,6 +73,13 @@ def test_the_sum_is_signed_as_it_is_written(written: str, kopecks: int) -> None:
     assert (notice.answer.state, notice.answer.amount) == (ACCEPTED, kopecks)
 
 
+@pytest.mark.parametrize("written", ["1e2", "110.005", "-110"])
+def test_a_sum_that_cannot_be_read_is_asked_for(written: str) -> None:
+    notice = heard(unconnected(), *paid(written).callback("AD1"))
+    assert isinstance(notice, Notice)
+    assert (notice.order is None, notice.answer) == (False, None)
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_a_flipped_bit_of_a_callback_is_refused(data: st.DataObject) -> None:
@@ -181,6 +188,16 @@ async def test_statuses(payment: str, code: str, state: str, reason: str | None)
         bank.codes[operation].payment, bank.codes[operation].state = payment, code
         answer = await acquirer.status(asked, operation)
         assert (answer.state, answer.reason) == (state, reason)
+
+
+async def test_a_sum_of_half_kopecks_is_nothing_to_believe() -> None:
+    async with talking() as (bank, acquirer):
+        asked = order(2)
+        operation = (await acquirer.authorise(asked)).operation
+        assert operation is not None
+        bank.pay(operation)
+        bank.codes[operation].amount = Decimal("3490.565")
+        assert (await acquirer.status(asked, operation)).state == UNKNOWN
 
 
 @pytest.mark.parametrize("way", ["lost", "faulty", "garbled"])
