@@ -28,14 +28,17 @@ from gateway.api.server import Server
 from gateway.audit import gauges
 from gateway.config import Settings, StartRefused
 from gateway.domain.clock import Clock, SystemClock
+from gateway.flows import deliver_webhooks
 from gateway.flows.accept_payment import Intake
 from gateway.flows.authorise_payment import Asking
 from gateway.flows.context import Context
+from gateway.flows.deliver_webhooks import Deliverer
 from gateway.flows.hear_acquirer import Hearing
 from gateway.flows.poll_acquirers import Poller, waiting_tries
 from gateway.flows.refund_by_acquirer import Refunding
 from gateway.flows.seal_batches import seal_all
 from gateway.flows.wallets import wallets_of
+from gateway.flows.webhooks import Webhooks
 from gateway.scans import templates
 from gateway.scans.darkroom import Darkroom
 from gateway.splitting.plans import PlanShelf
@@ -43,6 +46,9 @@ from gateway.splitting.terms import TermsShelf
 from gateway.storage import postgres
 from gateway.telemetry import Telemetry, use_slot
 from gateway.watch import Watch
+from gateway.webhooks import addresses
+from gateway.webhooks.secrets import Seal
+from gateway.webhooks.sending import Sender
 from splitcore import BACKEND
 
 BACKLOG = 1024
@@ -128,14 +134,32 @@ async def running(
     """A door with all behind it; on leaving: accept no more, finish what is in flight, close."""
     async with (
         connect(context.settings.acquirers) as acquirers,
-        _running(context, telemetry, slot, acquirers) as runner,
+        _telling(context, telemetry) as webhooks,
+        _running(context, telemetry, slot, acquirers, webhooks) as runner,
     ):
         yield runner
 
 
 @asynccontextmanager
+async def _telling(context: Context, telemetry: Telemetry) -> AsyncIterator[Webhooks]:
+    """Recipients are told of their money while this is open; what is under way then is sent
+    again later, under the same id.
+    """
+    settings = context.settings
+    rules, seal = addresses.rules_of(settings), Seal(settings.webhook_key)
+    async with Sender(rules, settings.webhook_timeout_s) as sender:
+        deliverer = Deliverer(context, sender, seal, telemetry)
+        telling = asyncio.create_task(deliverer.run(), name="webhooks")
+        try:
+            yield Webhooks(context, rules, seal)
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+
+
+@asynccontextmanager
 async def _running(
-    context: Context, telemetry: Telemetry, slot: int, acquirers: Acquirers
+    context: Context, telemetry: Telemetry, slot: int, acquirers: Acquirers, webhooks: Webhooks
 ) -> AsyncIterator[web.ServerRunner]:
     settings = context.settings
     intake = Intake(context, telemetry)
@@ -162,6 +186,7 @@ async def _running(
         asking,
         hearing,
         refunding,
+        webhooks,
         stopping=asyncio.Event(),
         loop=asyncio.get_running_loop(),
     )
@@ -260,6 +285,8 @@ async def _look(context: Context, telemetry: Telemetry) -> None:
     while True:
         try:
             telemetry.standing.show(await watch.look())
+            async with context.connection() as conn:
+                telemetry.webhooks(*await deliver_webhooks.waiting(context, conn))
         except Exception as failure:
             log_bug(failure, "the standing gauges")
         await asyncio.sleep(WATCH_EVERY_S)

@@ -90,6 +90,14 @@ def _digits(count: int) -> Callable[[str], str]:
     return parse
 
 
+def _ports(text: str) -> str:
+    parse = _whole(1, 65_535)
+    try:
+        return ",".join(str(parse(port)) for port in text.split(","))
+    except ValueError:
+        raise ValueError("ports such as 443,8443") from None
+
+
 def _setting(parse: Callable[[str], Any], default: Any, *, secret: bool = False) -> Any:
     """A field read by `parse`, which raises ValueError with what it expects.
 
@@ -159,6 +167,14 @@ class Settings:
     biller_amount_max: int = _setting(_whole(1, 9_999_999_999), 9_999_999_999)
     biller_unknown_account: str = _setting(_one_of("refuse", "suspense"), "refuse")
     biller_inactive_months: int = _setting(_whole(0, 1_200), 0)
+
+    # Ports of https that webhooks may go to; whether they may go to this machine, also by http, for
+    # tests and demos; how long one attempt may take; and the file of the key (base64 of 32 bytes)
+    # that their secrets are sealed with, without which they are stored as they are.
+    webhook_ports: str = _setting(_ports, "443")
+    webhook_loopback: str = _setting(_one_of("refuse", "allow"), "refuse")
+    webhook_timeout_s: int = _setting(_whole(1, 30), 15)
+    webhook_key: Path | None = _setting(Path, None)
 
     # Descriptors of acquirers' files beside those of the product, a TOML file each.
     report_layouts: Path | None = _setting(Path, None)

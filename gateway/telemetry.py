@@ -23,7 +23,7 @@ from prometheus_client import (
     values,
 )
 
-from gateway.domain import biller
+from gateway.domain import biller, event
 from gateway.domain.party import RECIPIENT_KINDS
 from gateway.domain.payment import METHODS
 from gateway.domain.states import PAYOUT_STATES
@@ -194,6 +194,7 @@ class Telemetry:
         self._declare_money()
         self._declare_acquirers()
         self._declare_billers()
+        self._declare_webhooks()
         self.standing = StandingGauges(self.registry)
         requests = Counter(
             "kopeck_http_requests_total",
@@ -285,6 +286,29 @@ class Telemetry:
         )
         self._payouts = {state: payouts.labels(state) for state in PAYOUT_STATES}
 
+    def _declare_webhooks(self) -> None:
+        attempts = Counter(
+            "kopeck_webhook_attempts_total",
+            "Attempts to tell a recipient by a webhook, by what they came to.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._webhook_attempts = {word: attempts.labels(word) for word in event.OUTCOMES}
+        disabled = Gauge(
+            "kopeck_webhooks_disabled",
+            "Webhooks that nothing is sent to any more, by reason.",
+            ["reason"],
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._webhooks_disabled = {word: disabled.labels(word) for word in event.DISABLED_FOR}
+        self._deliveries_waiting = self._gauge(
+            "kopeck_webhook_deliveries_waiting", "Events that webhooks have not taken yet."
+        )
+        self._deliveries_oldest = self._gauge(
+            "kopeck_webhook_deliveries_oldest_seconds", "How long the oldest of them waits."
+        )
+
     def _declare_billers(self) -> None:
         answers = Counter(
             "kopeck_biller_answers_total",
@@ -337,6 +361,17 @@ class Telemetry:
     def authorisation(self, kind: str, outcome: str) -> None:
         """What a payment that we started came to; a kind of acquirer and a word of their list."""
         self._authorisations.labels(kind, outcome).inc()
+
+    def webhook_attempt(self, outcome: str) -> None:
+        """One more attempt to tell a recipient; a word of event.OUTCOMES."""
+        self._webhook_attempts[outcome].inc()
+
+    def webhooks(self, disabled: Mapping[str, int], waiting: int, oldest_s: float) -> None:
+        """Shows webhooks that are disabled, and what waits for the others."""
+        for reason, child in self._webhooks_disabled.items():
+            child.set(disabled.get(reason, 0))
+        self._deliveries_waiting.set(waiting)
+        self._deliveries_oldest.set(oldest_s)
 
     def biller_answered(self, protocol: str, command: str, verdict: str) -> None:
         """One more answer by a biller protocol; all three words are from its closed lists."""

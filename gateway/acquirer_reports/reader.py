@@ -68,9 +68,6 @@ class _Rows:
         told = line.split(self._separator)
         if len(told) != self._count:
             told = self._quoted(line, len(told))
-        elif '"' in line:
-            # An operation is the same with quotes around its number and without, and paid once.
-            told = [_bare(field) for field in told]
         return self._row(told)
 
     def _quoted(self, line: str, count: int) -> list[str]:
@@ -200,13 +197,6 @@ class _Rows:
             return None
 
 
-def _bare(text: str) -> str:
-    """A field without the quotes around the whole of it, if there are."""
-    text = text.strip()
-    quoted = len(text) >= 2 and text[0] == text[-1] == '"'
-    return text[1:-1].replace('""', '"') if quoted else text
-
-
 def _place(column: int | None) -> int | None:
     return None if column is None else column - 1
 
@@ -223,6 +213,7 @@ class ReportReader:
         self._zone = zone
         self._lines = Lines()
         self._rows: _Rows | None = None
+        self._number = 0
 
     def feed(self, piece: bytes) -> list[Row]:
         """The rows that end in this piece; Refusals malformed, control_total_mismatch."""
@@ -241,26 +232,25 @@ class ReportReader:
         return last, rows.file(self._lines.digest)
 
     def _read(self, more: Callable[[], list[str]]) -> list[Row]:
+        found: list[Row] = []
         try:
             lines = more()
-        except Misfit as misfit:
-            raise Refusal("malformed", f"Expected {misfit}") from None
-        if not lines:
-            return []
-        if self._rows is None:
-            self._rows = self._recognised(lines[0])
-        read = self._rows.read
-        found: list[Row] = []
-        index = 0
-        try:
-            for index, line in enumerate(lines):  # noqa: B007  (told of where it fails)
+            rows = self._rows
+            if rows is None:
+                if not lines:
+                    return found
+                rows = self._rows = self._recognised(lines[0])
+            read = rows.read
+            number = self._number
+            for line in lines:
+                self._number = number = number + 1
                 row = read(line)
                 if row is not None:
                     found.append(row)
+        except _Imbalance as misfit:
+            raise Refusal(CONTROL, f"Line {self._number}: expected {misfit}") from None
         except Misfit as misfit:
-            code = CONTROL if isinstance(misfit, _Imbalance) else "malformed"
-            place = self._lines.place_of(index)
-            raise Refusal(code, f"Line {place}: expected {misfit}") from None
+            raise Refusal("malformed", f"Line {self._number}: expected {misfit}") from None
         return found
 
     def _recognised(self, line: str) -> _Rows:

@@ -17,7 +17,6 @@ UTF_8: Final = "utf-8"
 ONE_BYTE: Final = ("cp1251", "cp866", "koi8-r")
 # What stands for a byte that the encoding has no letter for.
 REPLACED: Final = "\ufffd"
-_AROUND: Final = " \r"
 _BOM: Final = b"\xef\xbb\xbf"
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 # How often each letter stands among a thousand of Russian prose.
@@ -51,8 +50,6 @@ class Lines:
         self._begun = False
         self._encoding: str | None = None
         self._digest = blake2b(digest_size=DIGEST_SIZE)
-        self._before = 0
-        self._parts: list[str] = []
 
     @property
     def digest(self) -> bytes:
@@ -61,7 +58,6 @@ class Lines:
 
     def feed(self, piece: bytes) -> list[str]:
         """More lines, if this piece makes a block whole; raises Misfit."""
-        self._pass_on()
         waiting = self._waiting
         waiting += piece
         lines: list[str] = []
@@ -73,27 +69,20 @@ class Lines:
 
     def finish(self) -> list[str]:
         """The last lines, of which the very last may have no end of its own; raises Misfit."""
-        self._pass_on()
         return self._block(bytes(self._waiting) + b"\n")
-
-    def place_of(self, index: int) -> int:
-        """The number in the file, from 1, of a line that the last call gave at `index`."""
-        held = [at for at, part in enumerate(self._parts, 1) if part.strip(_AROUND)]
-        return self._before + held[index]
-
-    def _pass_on(self) -> None:
-        self._before += len(self._parts)
-        self._parts = []
 
     def _block(self, block: bytes) -> list[str]:
         if not self._begun:
             block = self._begin(block)
         end = block.rfind(b"\n")
-        whole = None if end < 0 else self._rest + block[:end]
-        self._rest = self._rest + block if whole is None else block[end + 1 :]
+        if end < 0:
+            self._rest += block
+            whole = b""
+        else:
+            whole, self._rest = self._rest + block[:end], block[end + 1 :]
         if len(self._rest) > LINE_BYTES_MAX:
             raise Misfit(f"lines of at most {LINE_BYTES_MAX} bytes")
-        return [] if whole is None else self._split(whole)
+        return self._split(whole)
 
     def _begin(self, block: bytes) -> bytes:
         self._begun = True
@@ -104,9 +93,8 @@ class Lines:
         return block.removeprefix(_BOM)
 
     def _split(self, whole: bytes) -> list[str]:
-        parts = self._decoded(whole).split("\n")
-        self._parts += parts
-        lines = [line for part in parts if (line := part.strip(_AROUND))]
+        text = self._decoded(whole)
+        lines = [line for part in text.split("\n") if (line := part.strip(" \r"))]
         if lines:
             self._digest.update(("\n".join(lines) + "\n").encode())
         return lines

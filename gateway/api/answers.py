@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.domain.bill import SecondLevel
+from gateway.domain.event import EVENT_TYPES, OUTCOMES
 from gateway.payouts.matching import DISCREPANCIES
 
 Kopecks = Annotated[int, Meta(description="Whole kopecks")]
@@ -329,6 +330,83 @@ class AcquirerReportShown(Struct):
     created: int
     discrepancy_count: int
     discrepancies: list[DiscrepancyShown]
+
+
+class WebhookShown(Struct):
+    """A webhook: `types` is empty for all; `secret` is shown once, when it is made."""
+
+    name: str
+    url: str
+    types: list[str]
+    state: Annotated[str, Meta(description="active, paused or disabled")]
+    reason: Annotated[
+        str | None, Meta(description="Why it is disabled: gone (410) or failed (seven days)")
+    ]
+    created_at: datetime
+    changed_at: datetime
+    secret: str | UnsetType = UNSET
+
+
+class WebhooksShown(Struct):
+    """A recipient's webhooks by name."""
+
+    webhooks: list[WebhookShown]
+
+
+class WebhookSecretShown(Struct):
+    """The secret that signs from now on, and until when those before sign beside it."""
+
+    secret: str
+    before_until: list[datetime]
+
+
+class AttemptShown(Struct):
+    """One attempt to deliver; `status` is None where no server answered."""
+
+    at: datetime
+    outcome: Annotated[str, Meta(description=", ".join(OUTCOMES))]
+    status: int | None
+
+
+class DeliveryShown(Struct):
+    """What became of one event at one webhook."""
+
+    event: Annotated[str, Meta(pattern="^evt_[0-9a-f]{32}$")]
+    type: str
+    sequence: int
+    state: Annotated[str, Meta(description="due, delivered or failed")]
+    next_at: datetime | None
+    attempts: list[AttemptShown]
+
+
+class DeliveriesShown(Struct):
+    """Deliveries, the newest event first; the last `sequence` is `before` of the next page."""
+
+    deliveries: list[DeliveryShown]
+
+
+class EventShown(Struct):
+    """An event, as webhooks are sent it."""
+
+    type: Annotated[str, Meta(description=", ".join(EVENT_TYPES))]
+    timestamp: datetime
+    id: Annotated[str, Meta(pattern="^evt_[0-9a-f]{32}$")]
+    sequence: Annotated[int, Meta(description="The recipient's own: 1, 2, 3 … without a gap")]
+    data: dict[str, Any]
+
+
+class EventsShown(Struct):
+    """Events in their order; `last_sequence` is `after` of the next page."""
+
+    events: list[EventShown]
+    last_sequence: int
+
+
+class EventSent(Struct):
+    """The event that will be sent, and to how many webhooks where it is sent again."""
+
+    event: Annotated[str, Meta(pattern="^evt_[0-9a-f]{32}$")]
+    webhooks: int | UnsetType = UNSET
 
 
 class StateShown(Struct):

@@ -5,11 +5,12 @@ wrong shape (400) and an amount out of range (422) are two different answers.
 """
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.domain.bill import Bill
+from gateway.domain.event import EVENT_TYPES
 from splitcore import AMOUNT_MAX, PPM
 
 CURRENCY = "RUB"
@@ -58,6 +59,7 @@ Designation = Annotated[
     Meta(description="What the payer named for single services", examples=[{"heating": 100000}]),
 ]
 Reason = Annotated[str, Meta(min_length=1, max_length=500, description="Why, for whoever asks")]
+EventType = Annotated[str, Meta(extra_json_schema={"enum": list(EVENT_TYPES)})]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset")]
 
 
@@ -154,6 +156,39 @@ class CancellationBody(Struct, forbid_unknown_fields=True):
     """Why a batch is not to be paid."""
 
     reason: Reason
+
+
+class WebhookBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Where a recipient is told of its money, and of what; without `types` of everything."""
+
+    url: Annotated[
+        str,
+        Meta(
+            description="An https URL on a public address",
+            examples=["https://example.org/kopeck"],
+            extra_json_schema={"maxLength": 2048, "pattern": "^https://[!-~]+$"},
+        ),
+    ]
+    types: list[EventType] = []
+    state: Annotated[
+        Literal["active", "paused"],
+        Meta(description="What is told while it is paused waits; active resumes a disabled one"),
+    ] = "active"
+
+
+class WebhookSecretBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A secret of the recipient's own making; without it one is made."""
+
+    secret: (
+        Annotated[
+            str,
+            Meta(
+                description="whsec_ and base64 of 24..64 random bytes",
+                examples=["whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="],
+            ),
+        ]
+        | None
+    ) = None
 
 
 class FeeBody(Struct, forbid_unknown_fields=True, omit_defaults=True):

@@ -17,6 +17,7 @@ from gateway.flows.authorise_payment import Asking
 from gateway.flows.context import Context
 from gateway.flows.hear_acquirer import Hearing
 from gateway.flows.refund_by_acquirer import Refunding
+from gateway.flows.webhooks import Webhooks
 from gateway.scans.darkroom import Darkroom
 from gateway.scans.templates import Templates
 from gateway.telemetry import Telemetry
@@ -48,6 +49,7 @@ class House:
     asking: Asking
     hearing: Hearing
     refunding: Refunding
+    webhooks: Webhooks
     stopping: asyncio.Event
     loop: asyncio.AbstractEventLoop
     bodies: SingleBodies = field(default_factory=SingleBodies)

@@ -234,7 +234,7 @@ class Door:
     def _no_route(self, request: Request, methods: list[str]) -> Reply:
         if not methods and request.method not in ("TRACE", "CONNECT"):
             return self._problem(request, Refusal("not_found", NO_PATH))
-        allowed = ", ".join(methods or ["GET", "POST", "PUT"])
+        allowed = ", ".join(methods or ["GET", "POST", "PUT", "DELETE"])
         detail = f"Expected {allowed}"
         reply = replies.problem("method_not_allowed", detail, replies.header("Allow", allowed))
         if not request.content.is_eof() or request.method == "CONNECT":

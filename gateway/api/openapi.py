@@ -48,6 +48,8 @@ _TAGS: Final = {
     "/v1/acquirer-reports": "Acquirer reports",
     "/v1/report-policies": "Acquirer reports",
     "/v1/acquirers": "Payments",
+    "/v1/webhooks": "Webhooks",
+    "/v1/events": "Webhooks",
     "/osmp": "Biller protocols",
     "/sber": "Biller protocols",
 }
@@ -61,6 +63,19 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
         "description": "next_cursor of the page before",
     },
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+    "recipient": {
+        "type": "string",
+        "pattern": "^[A-Za-z0-9._-]{1,64}$",
+        "description": "Whose; a recipient's key has no need of it",
+    },
+    "after": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 2**53,
+        "default": 0,
+        "description": "The last sequence that was read",
+    },
+    "before": {"type": "integer", "minimum": 1, "maximum": 2**53},
     "command": {"type": "string", "examples": ["check", "pay"]},
     "txn_id": {"type": "string", "pattern": "^[0-9]{1,20}$"},
     "txn_date": {"type": "string", "description": "YYYYMMDDHHMMSS of Moscow"},
@@ -185,6 +200,8 @@ def _pattern(path: str, name: str) -> str:
         return "^rep_[0-9a-f]{32}$"
     if name == "id" and path.startswith("/v1/bank-statements"):
         return "^bst_[0-9a-f]{32}$"
+    if name == "id" and path.startswith("/v1/events"):
+        return "^evt_[0-9a-f]{32}$"
     if name == "id" and path.startswith("/v1/settlement-batches"):
         return "^sb_[0-9a-f]{32}$"
     return "^[A-Za-z0-9._-]{1,64}$"

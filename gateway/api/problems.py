@@ -53,6 +53,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "qr_crc_mismatch": (422, "The QR code's control sum does not hold"),
     "pan_not_allowed": (422, "A full card number is not taken"),
     "control_total_mismatch": (422, "The file's control total does not hold"),
+    "url_not_allowed": (422, "Webhooks may not go to this URL"),
     "rate_limited": (429, "Too many requests with this key"),
     "internal": (500, "A fault of ours"),
     "overloaded": (503, "Too much at once; nothing was done"),

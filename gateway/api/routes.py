@@ -31,7 +31,7 @@ JSON_BODY: Final = "json"
 STREAM: Final = "stream"
 
 _PARAMETER: Final = re.compile(r"\{([a-z_]+)\}")
-_METHODS: Final = frozenset({"GET", "POST", "PUT"})
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from gateway.api import (
     pages,
     payments,
     probes,
+    recipient_routes,
     recipients,
     scans,
     settlement,
@@ -55,6 +56,7 @@ def routes() -> list[Route]:
         *_reports(),
         *_settlement(),
         *_payouts(),
+        *recipient_routes.routes(),
         *_billers(),
         *_probes(),
     ]

@@ -18,6 +18,7 @@ PAYOUT = "po_"
 PLAN = "pln_"
 REPORT = "rep_"
 STATEMENT = "bst_"
+EVENT = "evt_"
 
 _HEX = re.compile(r"[0-9a-f]{32}", re.ASCII)
 

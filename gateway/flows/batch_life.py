@@ -8,6 +8,7 @@ from gateway.domain.party import Caller
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import Refusal
 from gateway.domain.states import PAYOUT, SETTLEMENT_BATCH, next_state
+from gateway.flows import tell_recipients
 from gateway.flows.answers import once
 from gateway.flows.close_batch import batch_shown
 from gateway.flows.context import Answer, Context
@@ -52,6 +53,10 @@ async def cancel(
                 Returned(row.number, payout.number, payout.amount, payout.id) for payout in payouts
             ]
         await _move(context, conn, row, "cancel", state, caller, reason)
+        if row.approved_at is None:
+            positions = await settlement_store.positions(conn, row.number)
+            now = context.clock.now()
+            await tell_recipients.of_positions(conn, now, "position.cancelled", row, positions)
         await payout_store.add_returned(conn, cut.settlement_batch, returned, context.clock.now())
         return await batch_shown(conn, batch)
 
@@ -89,3 +94,4 @@ async def _move(
     await settlement_store.move(conn, row.number, row.state, state)
     await settlement_store.add_event(conn, row.number, event, state, now, caller.number, reason)
     await payout_store.move(conn, moves, now, caller.number)
+    await tell_recipients.of_batch(conn, now, event, row, payouts)

@@ -19,6 +19,7 @@ from gateway.domain.payment import Claim
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.domain.states import SETTLEMENT_BATCH as STATES
 from gateway.domain.states import next_state
+from gateway.flows import tell_recipients
 from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
 from gateway.flows.patience import patiently
@@ -84,11 +85,19 @@ async def _counted(context: Context, claim: Claim, batch: UUID) -> bytes:
                 state = next_state(STATES, "cut", "count")
                 await settlement_store.count(conn, number, state)
                 await number_orders(conn, number)
+                await _tell(context, conn, number)
             content = orjson.dumps(await batch_shown(conn, batch))
             await journal_store.answer(conn, claim, content)
             return content
 
     return await patiently(context, attempt)
+
+
+async def _tell(context: Context, conn: Any, number: int) -> None:
+    row = await settlement_store.find_numbered(conn, number)
+    positions = await settlement_store.positions(conn, number)
+    now = context.clock.now()
+    await tell_recipients.of_positions(conn, now, "position.closed", row, positions)
 
 
 async def approve(
@@ -134,6 +143,8 @@ async def _approve(
         conn, row.number, "approve", state, now, caller.number, override
     )
     await prepare_payouts(context, conn, row, positions, now)
+    payouts = await payout_store.of_batch(conn, row.number)
+    await tell_recipients.of_batch(conn, now, "approve", row, payouts)
     return await batch_shown(conn, batch)
 
 

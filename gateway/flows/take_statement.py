@@ -18,6 +18,7 @@ from gateway.domain.refusals import Refusal
 from gateway.domain.states import PAYOUT as PAYOUT_TABLE
 from gateway.domain.states import SETTLEMENT_BATCH as BATCH_TABLE
 from gateway.domain.states import next_state, told_of_batch
+from gateway.flows import tell_recipients
 from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
 from gateway.journal.rows import Cut
@@ -77,6 +78,13 @@ async def take(
             for one in _payouts(taken.of(RETURNED))
         ]
         await payout_store.add_returned(conn, cut.settlement_batch, returned, now)
+        for kind, event in _EVENTS.items():
+            told = [
+                (one.payout, line.booked_on)
+                for line, one in taken.of(kind)
+                if one.payout is not None
+            ]
+            await tell_recipients.of_statement(conn, now, event, told)
         await _move_batches(context, conn, taken, caller)
         return answer
 

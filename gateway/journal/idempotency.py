@@ -23,6 +23,8 @@ ROUTES = (
     "payout_claims",
     "cancellations",
     "bank_statements",
+    "webhook_tests",
+    "redeliveries",
 )
 """Where keys are used; the position is the number that is stored, so the order never changes."""
 

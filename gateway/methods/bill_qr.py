@@ -31,7 +31,7 @@ _START: Final = "ST0001"
 _HEADER: Final = re.compile(r"ST0001([0-9])([^\x80-\U0010ffff0-9A-Za-z=])")
 # The payer's account at the centre; then the contract, which small suppliers use in its place;
 # PersonalAccount is by the standard the payee's account at a treasury, yet bills misuse it.
-SUBSCRIBER_FIELDS: Final = ("PersAcc", "Contract", "PersonalAccount")
+_SUBSCRIBER_FIELDS: Final = ("PersAcc", "Contract", "PersonalAccount")
 _MISSING: Final = {
     "Name": "name_missing",
     "PersonalAcc": "personal_acc_missing",
@@ -151,14 +151,14 @@ def _fields(body: str, separator: str, warnings: list[str]) -> dict[str, str]:
 
 
 def _subscriber_account(fields: dict[str, str], warnings: list[str]) -> str | None:
-    for name in SUBSCRIBER_FIELDS:
+    for name in _SUBSCRIBER_FIELDS:
         if name not in fields:
             continue
         account = subscriber_account_of(fields[name])
         if account is None:
             warnings.append("subscriber_account_unreadable")
             continue
-        if name != SUBSCRIBER_FIELDS[0]:
+        if name != _SUBSCRIBER_FIELDS[0]:
             warnings.append("subscriber_account_from_another_field")
         return account
     return None

@@ -12,7 +12,6 @@ from typing import Final
 from gateway.domain.refusals import Refusal
 from gateway.domain.requisites import check_bank_account, check_bic, inn_has_shape
 from gateway.methods import bill_qr, sbp_link
-from gateway.methods.bill_qr import SUBSCRIBER_FIELDS
 from gateway.methods.bill_qr_fields import FREE_TEXT_FIELDS, KNOWN_FIELDS
 from gateway.methods.facts import MethodFacts, Text, texts_of
 from gateway.methods.pan import contains_pan
@@ -25,9 +24,6 @@ FIELDS: Final = {
 
 # A УИН of 20 or 25 digits, or the payment document's id in ГИС ЖКХ, which has letters.
 _UIN: Final = re.compile(r"[0-9A-Za-zА-Яа-яЁё/-]{1,40}")
-
-# Stands for the account where a text repeats it, and joins no digits around it.
-_OWN: Final = "account"
 
 
 def normalise(method: Mapping[str, object]) -> MethodFacts:
@@ -97,18 +93,12 @@ def uin_has_shape(text: str) -> bool:
 def refuse_card_numbers(fields: Mapping[str, str]) -> None:
     """Refusal pan_not_allowed for a full card number in the free text of a bill's fields.
 
-    Numbers that a billing centre issues are not looked at; nor is the bill's own account where its
-    purpose repeats it.
+    Numbers that a billing centre issues are not looked at.
 
     A field that the standard does not know is free text unless it is digits alone: a private
     number of a household that passes for a card must not stop its every payment.
     """
-    own = [told for name in SUBSCRIBER_FIELDS if contains_pan(told := fields.get(name, ""))]
     for name, value in fields.items():
         free_text = name in FREE_TEXT_FIELDS or (name not in KNOWN_FIELDS and not value.isdigit())
-        if not free_text:
-            continue
-        for account in own:
-            value = value.replace(account, _OWN)
-        if contains_pan(value):
+        if free_text and contains_pan(value):
             raise Refusal("pan_not_allowed", "Expected no full card number in payload, was one")

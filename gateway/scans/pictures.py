@@ -22,7 +22,6 @@ _FORMATS: Final = zxingcpp.barcode_formats_from_str(
 )
 # What is needed to see the picture; texts, profiles and whatever else may be packed stay out.
 _PNG_KEPT: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
-_GRAY_16: Final = "I;16"
 _PNG_CHUNKS_MAX: Final = 65_536
 _PNG_HEAD_BYTES: Final = 13
 _CHUNK_FRAME_BYTES: Final = 12
@@ -73,9 +72,6 @@ def _gray(content: bytes, pixels_max: int) -> Image.Image:
             raise Refusal("malformed", "Expected a picture of one size")
         # A JPEG is decoded to gray at once, a third of the memory.
         picture.draft("L", picture.size)
-        if picture.mode.startswith(_GRAY_16):
-            # Converted as it is, all but the darkest of 65,536 grays would be white.
-            return picture.point(lambda gray: gray * (1 / 256)).convert("L")
         if picture.has_transparency_data:
             paper = Image.new("RGBA", picture.size, "white")
             return Image.alpha_composite(paper, picture.convert("RGBA")).convert("L")

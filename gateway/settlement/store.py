@@ -90,14 +90,15 @@ _LATEST = """
             WHERE p.settlement_batch = b.number) AS payable
     FROM settlement_batches AS b ORDER BY b.number DESC LIMIT $1
 """
-_BATCH = """
+_BATCHES = """
     SELECT b.number, b.id, b.state, b.business_date, b.closed_at, c.name AS closed_by,
            b.payments, b.refunds, b.approved_at, a.name AS approved_by, b.restored_at
     FROM settlement_batches AS b
     JOIN callers AS c ON c.number = b.closed_by
     LEFT JOIN callers AS a ON a.number = b.approved_by
-    WHERE b.id = $1
 """
+_BATCH = _BATCHES + " WHERE b.id = $1"
+_BATCH_NUMBERED = _BATCHES + " WHERE b.number = $1"
 _POSITIONS = """
     SELECT r.id AS recipient, p.gross, p.commission, p.refunds, p.net, p.carried_in, p.returned,
            p.payable, p.carried_out, p.order_number
@@ -311,6 +312,11 @@ async def find(conn: Any, batch: UUID) -> BatchRow | None:
     """A batch by its id."""
     row = await conn.fetchrow(_BATCH, batch)
     return None if row is None else BatchRow(*row.values())
+
+
+async def find_numbered(conn: Any, number: int) -> BatchRow:
+    """A batch that is there, by its number."""
+    return BatchRow(*(await conn.fetchrow(_BATCH_NUMBERED, number)).values())
 
 
 async def latest(conn: Any, count: int) -> list[BatchSummary]:

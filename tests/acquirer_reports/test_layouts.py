@@ -4,10 +4,9 @@ from datetime import date, datetime
 
 import pytest
 
-from gateway.acquirer_reports.reader import ReportReader
 from gateway.acquirer_reports.rows import Row
 from gateway.domain.refusals import Refusal
-from tests.acquirer_reports.files import BARNAUL, LAYOUTS, MOSCOW, read, refused
+from tests.acquirer_reports.files import BARNAUL, MOSCOW, read, refused
 
 SBER12 = (
     "12-11-2026;09-31-07;8644/0123;4;701234567890;220012345;Иванов Иван Иванович;"
@@ -178,44 +177,11 @@ def test_control_totals_and_shapes_of_the_others(text: str, code: str) -> None:
     assert refused(text.encode()) == code
 
 
-@pytest.mark.parametrize("text", [SBER12, SBER15, QIWI, POST])
-def test_a_field_in_quotes_is_the_same_field(text: str) -> None:
-    lines = []
-    for line in text.splitlines():
-        mark = ";" if ";" in line else "\t" if "\t" in line else " "
-        quoted = mark.join(f'"{field}"' for field in line.split(mark) if field or mark == ";")
-        lines.append(line if line.startswith(("=", "Total:")) else quoted)
-    plain, told = read(text.encode()), read("\n".join(lines).encode())
-    assert told[0] == plain[0]
-    assert told[1].amount == plain[1].amount
-
-
-def test_a_quote_within_a_name_is_a_letter_of_it() -> None:
-    rows, _ = read(SBER12.replace("Иванов Иван", 'ООО "Иванов').encode())
-    assert rows == read(SBER12.encode())[0]
-
-
 def test_a_refusal_names_the_line_and_no_value() -> None:
     content = (SBER_ROW + "12-11-2026;x;8644;4;1;220012345;ИВАНОВ;Б;1026;1,00;1,00;0,00\n").encode()
     with pytest.raises(Refusal) as refusal:
         read(content)
     assert refusal.value.detail == "Line 2: expected a time"
-
-
-@pytest.mark.parametrize("size", [1, 7, 100_000])
-@pytest.mark.parametrize("good", [1, 2_000])
-def test_a_refusal_counts_lines_as_an_editor_does(size: int, good: int) -> None:
-    content = ("\r\n \n" + SBER_ROW * good + "\n\n" + "x\n" + SBER_ROW).encode()
-
-    def taken() -> None:
-        reader = ReportReader(LAYOUTS.of("sber12"), BARNAUL)
-        for at in range(0, len(content), size):
-            reader.feed(content[at : at + size])
-        reader.finish()
-
-    with pytest.raises(Refusal) as refusal:
-        taken()
-    assert refusal.value.detail == f"Line {good + 5}: expected 12 columns, was 1"
 
 
 def test_a_format_that_is_named_is_not_guessed() -> None:

@@ -48,6 +48,15 @@ MATRIX = {
     "GET /v1/settlement-batches/{id}/reports/{recipient}": "-o-ur",
     "POST /v1/bank-statements": "-o---",
     "GET /v1/bank-statements/{id}": "-o-u-",
+    "GET /v1/webhooks": "-o-ur",
+    "GET /v1/webhooks/{name}": "-o-ur",
+    "PUT /v1/webhooks/{name}": "-o--r",
+    "DELETE /v1/webhooks/{name}": "-o--r",
+    "PUT /v1/webhooks/{name}/secret": "-o--r",
+    "GET /v1/webhooks/{name}/deliveries": "-o-ur",
+    "POST /v1/webhooks/{name}/test": "-o--r",
+    "GET /v1/events": "-o-ur",
+    "POST /v1/events/{id}/redeliver": "-o--r",
     "GET /osmp/{secret}": "a----",
     "POST /osmp/{secret}": "a----",
     "GET /osmp": "a----",
@@ -88,7 +97,7 @@ def place(path: str, key: str = "nobody-has-this") -> str:
 async def test_roles_by_routes(region: Gateway) -> None:
     for entry, allowed in MATRIX.items():
         method, path = entry.split()
-        body = None if method == "GET" else b"{}"
+        body = None if method in ("GET", "DELETE") else b"{}"
         stranger = await region.send(method, place(path), body)
         if allowed == "*":
             assert stranger.status == 200, entry

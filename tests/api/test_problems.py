@@ -36,7 +36,8 @@ STATUSES = {
         "designation_out_of_range designation_exceeds_amount overpayment nothing_to_allocate "
         "total_out_of_range refund_exceeds_payment account_invalid account_key_invalid inn_invalid "
         "recipient_unknown period_closed method_invalid token_invalid token_expired "
-        "token_amount_mismatch qr_invalid qr_crc_mismatch pan_not_allowed control_total_mismatch"
+        "token_amount_mismatch qr_invalid qr_crc_mismatch pan_not_allowed control_total_mismatch "
+        "url_not_allowed"
     ),
     429: "rate_limited",
     500: "internal",

@@ -13,8 +13,6 @@ import orjson
 import segno
 from PIL import Image
 
-from gateway.acquirer_reports.layout import LayoutMisfit, read_layout
-from gateway.acquirer_reports.reader import ReportReader
 from gateway.billers import fields, osmp, sber
 from gateway.billers.masks import masked_payer
 from gateway.domain.biller import DONE, Told
@@ -23,8 +21,6 @@ from gateway.methods import bill_qr, contains_pan, normalise, qr, sbp_link
 from gateway.scans.barcodes import TemplateMisfit, read_template
 from gateway.scans.pictures import codes_in
 from gateway.scans.templates import Templates, built_in
-from tests.acquirer_reports.files import BARNAUL, LAYOUTS, WRITERS, some
-from tests.acquirer_reports.test_hostile import DESCRIPTOR
 from tests.fuzz import wallet_targets
 
 PIXELS_MAX = 250_000
@@ -89,32 +85,6 @@ def _template(content: bytes) -> None:
     template.read("12345678L10261", None)
 
 
-def _report(content: bytes) -> None:
-    for format_name in ("auto", *WRITERS):
-        reader = ReportReader(LAYOUTS.of(format_name), BARNAUL)
-        try:
-            rows = reader.feed(content)
-            last, file = reader.finish()
-        except Refusal as refusal:
-            if refusal.code not in _REPORT_REFUSALS:
-                raise
-            continue
-        if file.rows != len(rows) + len(last):
-            raise RuntimeError("Expected every row to be counted")
-
-
-def _layout(content: bytes) -> None:
-    try:
-        layout = read_layout(content)
-    except LayoutMisfit:
-        return
-    try:
-        ReportReader([layout], BARNAUL).feed(b"head\n1|01.02.26|a|1,00\nEND|0|1|1,00\n")
-    except Refusal as refusal:
-        if refusal.code not in _REPORT_REFUSALS:
-            raise
-
-
 def _picture(content: bytes) -> None:
     codes_in(content, PIXELS_MAX)
 
@@ -158,7 +128,6 @@ def _pictures() -> list[bytes]:
 
 
 _TEMPLATES = Templates(built_in())
-_REPORT_REFUSALS = frozenset({"malformed", "control_total_mismatch"})
 _METHOD_REFUSALS = frozenset({"method_invalid", "qr_invalid", "qr_crc_mismatch", "pan_not_allowed"})
 
 TARGETS = (
@@ -176,13 +145,6 @@ TARGETS = (
     ),
     Target("barcode", _barcode, [b"7707083893L220012345S120000", b"351100010534"]),
     Target("barcode_template", _template, [TEMPLATE]),
-    Target(
-        "report",
-        _report,
-        [write(some(2)).encode("cp1251") for write in WRITERS.values()],
-        length_max=65_536,
-    ),
-    Target("report_layout", _layout, [DESCRIPTOR]),
     Target(
         "picture",
         _picture,

@@ -127,14 +127,9 @@ def test_any_bill_is_read_back_as_it_was_written(bill: BillToPrint) -> None:
     check_read(bill, write(bill))
 
 
-QR_CODE = zxingcpp.barcode_formats_from_str("QRCode")
-
-
 @given(bills())
 def test_any_bill_is_drawn_and_found_again(bill: BillToPrint) -> None:
     text = write(bill)
-    drawing = Image.open(io.BytesIO(draw(text.encode(), "png")))
-    # A line of its modules may pass for a short Codabar, which has no check digit.
-    (code,) = zxingcpp.read_barcodes(drawing, formats=QR_CODE)
+    (code,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(draw(text.encode(), "png"))))
     assert code.bytes == text.encode()
     check_read(bill, code.bytes.decode())

@@ -208,16 +208,6 @@ def test_number_that_a_billing_centre_issues_may_look_like_a_card(key: str) -> N
     assert normalise({"type": "qr", "payload": bill}).type == "qr"
 
 
-@pytest.mark.parametrize("account", [CARD_NUMBER, "4111-1111-1111-1111"])
-def test_the_purpose_may_repeat_an_account_that_looks_like_a_card(account: str) -> None:
-    bill = f"ST00012|PersAcc={account}|Sum=1|Purpose=Оплата ЖКУ за 10.2026, л/с {account}"
-    found = normalise({"type": "qr", "payload": bill})
-    assert found.subscriber_account == account
-    with pytest.raises(Refusal) as refusal:
-        normalise({"type": "qr", "payload": f"{bill}, карта 4222222222222"})
-    assert refusal.value.code == "pan_not_allowed"
-
-
 def test_field_of_another_shape_is_not_kept() -> None:
     bill = f"ST00012|PersAcc=1|PersonalAcc={CARD_NUMBER}|BIC=x|PayeeINN=Иванов И.И.|UIN=a b"
     assert normalise({"type": "qr", "payload": bill}).facts == {}

@@ -66,14 +66,6 @@ def test_a_code_is_found_in_any_usual_picture(content: bytes) -> None:
     assert codes_in(content, PIXELS) == [Code("QRCode", TEXT)]
 
 
-def test_a_scan_of_16_bits_is_no_white_page() -> None:
-    ink, paper = 40 * 257, 220 * 257
-    drawing = code_picture().convert("L")
-    deep = Image.new("I;16", drawing.size)
-    deep.putdata([paper if light else ink for light in drawing.tobytes()])
-    assert codes_in(saved(deep, "png"), PIXELS) == [Code("QRCode", TEXT)]
-
-
 def test_what_is_transparent_is_paper() -> None:
     drawing = code_picture().convert("L")
     seen = Image.new("RGBA", drawing.size, (0, 0, 0, 0))
