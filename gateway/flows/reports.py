@@ -13,6 +13,7 @@ from gateway.domain.ids import SETTLEMENT_BATCH, shown
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.flows.context import Context
 from gateway.flows.patience import patiently
+from gateway.flows.seal_batches import counted_root
 from gateway.journal.db_transaction import counting
 from gateway.parties import store as party_store
 from gateway.settlement import store as settlement_store
@@ -49,7 +50,8 @@ async def report(
         raise Refusal("not_found", "Expected a recipient with a position in the batch")
     if not laid_out:
         await _lay_out(context, row.number)
-    return _chunks(context, row, position, party[0], name)
+    root = await counted_root(context, batch)
+    return _chunks(context, row, position, party[0], name, root)
 
 
 async def _lay_out(context: Context, number: int) -> None:
@@ -61,9 +63,14 @@ async def _lay_out(context: Context, number: int) -> None:
 
 
 async def _chunks(
-    context: Context, batch: BatchRow, position: PositionRow, recipient: int, name: str
+    context: Context,
+    batch: BatchRow,
+    position: PositionRow,
+    recipient: int,
+    name: str,
+    root: bytes,
 ) -> AsyncGenerator[bytes, None]:
-    form = report_form(name, shown(SETTLEMENT_BATCH, batch.id), position.recipient)
+    form = report_form(name, shown(SETTLEMENT_BATCH, batch.id), position.recipient, root.hex())
     rows = ShareRows(form.layout)
     yield form.head()
     async with aclosing(_pages(context, batch.number, recipient, rows, form.text)) as read:

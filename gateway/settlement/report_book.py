@@ -6,10 +6,10 @@ numbers. Must not hold a row back: a report of a million rows is sent while it i
 """
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Final
 
-from gateway.settlement.report_files import CSV_HEADER
+from gateway.settlement.report_files import CSV_HEADER, root_column
 
 _STRING: Final = b'<c t="inlineStr"><is><t>'
 _AFTER_STRING: Final = b"</t></is></c>"
@@ -24,7 +24,7 @@ XLSX_LAYOUT: Final = (
 )
 # Spreadsheets have no more; its header is one of them.
 SHEET_ROWS_MAX: Final = 1_048_576
-_WIDTHS: Final = (28, 20, 20, 10, 16, 18, 16, 40, 10)
+_WIDTHS: Final = (28, 20, 20, 10, 16, 18, 16, 40, 10, 72)
 _HEAD: Final = b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _MAIN: Final = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _PACKAGE: Final = "http://schemas.openxmlformats.org/package/2006"
@@ -43,7 +43,8 @@ def xlsx_text(text: str) -> bytes:
 class ReportBook:
     """The bytes of one workbook, a piece for each piece of rows that goes in."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: str) -> None:
+        self._head = _HEAD + _sheet_head((*CSV_HEADER, root_column(root)))
         self._out = _Written()
         self._zip = zipfile.ZipFile(
             self._out,  # type: ignore[call-overload]  # a stream that is only written to
@@ -99,7 +100,7 @@ class ReportBook:
             self._sheets += 1
             self._rows = 1
             self._sheet = self._zip.open(f"xl/worksheets/sheet{self._sheets}.xml", "w")
-            self._sheet.write(_HEAD + _sheet_head())
+            self._sheet.write(self._head)
         return self._sheet
 
     def _close(self) -> None:
@@ -130,12 +131,12 @@ class _Written:
         return taken
 
 
-def _sheet_head() -> bytes:
+def _sheet_head(header: Sequence[str]) -> bytes:
     widths = "".join(
         f'<col min="{at}" max="{at}" width="{width}" customWidth="1"/>'
         for at, width in enumerate(_WIDTHS, 1)
     )
-    names = "".join(f'<c t="inlineStr"><is><t>{name}</t></is></c>' for name in CSV_HEADER)
+    names = "".join(f'<c t="inlineStr"><is><t>{name}</t></is></c>' for name in header)
     return (
         f'<worksheet xmlns="{_MAIN}"><sheetViews><sheetView workbookViewId="0">'
         '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>'

@@ -18,7 +18,7 @@ CSV_HEADER: Final = (
 # accounts and periods have no letter that either format would have to mark.
 CSV_LAYOUT: Final = (
     *(b"", b";", b";", b";", b";", b";", b";", b";pay_"),
-    *(b";payment\r\n", b";refund\r\n"),
+    *(b";payment;\r\n", b";refund;\r\n"),
 )
 JSON_LAYOUT: Final = (
     *(b',{"accepted_at":"', b'","subscriber_account":"', b'","service":', b',"period":"'),
@@ -30,9 +30,14 @@ _BOM: Final = "\ufeff"
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def csv_head() -> bytes:
+def root_column(root: str) -> str:
+    """The head of the last column, which is empty: it names the Merkle root of the batch's rows."""
+    return f"root_{root}"
+
+
+def csv_head(root: str) -> bytes:
     """The beginning of a CSV report: the BOM and the header; UTF-8, `;`, CRLF."""
-    return (_BOM + ";".join(CSV_HEADER) + "\r\n").encode()
+    return (_BOM + ";".join((*CSV_HEADER, root_column(root))) + "\r\n").encode()
 
 
 def csv_text(text: str) -> bytes:
@@ -46,9 +51,11 @@ def csv_text(text: str) -> bytes:
     return line.getvalue().removesuffix(";\r\n").encode()
 
 
-def json_head(settlement_batch: str, recipient: str) -> bytes:
+def json_head(settlement_batch: str, recipient: str, root: str) -> bytes:
     """The beginning of a JSON report, up to its rows."""
-    opened = orjson.dumps({"settlement_batch": settlement_batch, "recipient": recipient})
+    opened = orjson.dumps(
+        {"settlement_batch": settlement_batch, "recipient": recipient, "root": root}
+    )
     return opened[:-1] + b',"rows":['
 
 

@@ -38,19 +38,22 @@ class ReportForm(Protocol):
         """What goes after them, which add up so (kopecks)."""
 
 
-def report_form(name: str, settlement_batch: str, recipient: str) -> ReportForm:
-    """The form of a format in FORMATS."""
+def report_form(name: str, settlement_batch: str, recipient: str, root: str) -> ReportForm:
+    """The form of a format in FORMATS; `root` is that of the batch's seal, in hexadecimal."""
     if name == "csv":
-        return _Csv()
-    return _Json(settlement_batch, recipient) if name == "json" else _Xlsx()
+        return _Csv(root)
+    return _Json(settlement_batch, recipient, root) if name == "json" else _Xlsx(root)
 
 
 class _Csv:
     layout: Sequence[bytes] = CSV_LAYOUT
     text = staticmethod(csv_text)
 
+    def __init__(self, root: str) -> None:
+        self._head = csv_head(root)
+
     def head(self) -> bytes:
-        return csv_head()
+        return self._head
 
     def rows(self, content: bytes) -> bytes:
         return content
@@ -63,8 +66,8 @@ class _Json:
     layout: Sequence[bytes] = JSON_LAYOUT
     text = staticmethod(json_text)
 
-    def __init__(self, settlement_batch: str, recipient: str) -> None:
-        self._head = json_head(settlement_batch, recipient)
+    def __init__(self, settlement_batch: str, recipient: str, root: str) -> None:
+        self._head = json_head(settlement_batch, recipient, root)
         self._begun = False
 
     def head(self) -> bytes:
@@ -83,8 +86,8 @@ class _Xlsx:
     layout: Sequence[bytes] = XLSX_LAYOUT
     text = staticmethod(xlsx_text)
 
-    def __init__(self) -> None:
-        self._book = ReportBook()
+    def __init__(self, root: str) -> None:
+        self._book = ReportBook(root)
 
     def head(self) -> bytes:
         return b""

@@ -18,6 +18,7 @@ import pytest
 from gateway.domain.bill import Charge, SecondLevel
 from gateway.domain.refusals import InvariantBroken
 from gateway.flows import reports
+from gateway.flows.seal_batches import counted_root
 from gateway.settlement import store as settlement_store
 from splitcore.reference import largest_remainder
 from tests.flows.losing_wire import LOST_AFTER, LOST_BEFORE, LosingWire
@@ -85,10 +86,15 @@ async def expected(region: Region, number: int, recipient: str) -> list[list[str
     return cells
 
 
-def as_csv(cells: list[list[str]]) -> bytes:
+async def sealed(region: Region, batch: UUID) -> str:
+    """The root that the batch's reports name."""
+    return (await counted_root(region.worker.context, batch)).hex()
+
+
+def as_csv(cells: list[list[str]], root: str) -> bytes:
     page = io.StringIO()
     writer = csv.writer(page, delimiter=";", lineterminator="\r\n")
-    writer.writerows([HEADER, *cells])
+    writer.writerows([[*HEADER, f"root_{root}"], *([*line, ""] for line in cells)])
     return b"\xef\xbb\xbf" + page.getvalue().encode()
 
 
@@ -133,8 +139,10 @@ async def test_reports_are_what_plain_sql_and_the_csv_module_write(
         for position in batch["positions"]:
             cells = await expected(region, number, position["recipient"])
             of = batch_id(batch["id"]), position["recipient"]
-            assert await report_of(region.worker, *of) == as_csv(cells)
+            root = await sealed(region, of[0])
+            assert await report_of(region.worker, *of) == as_csv(cells, root)
             told = orjson.loads(await report_of(region.worker, *of, "json"))
+            assert told["root"] == root
             names = HEADER[:2] + HEADER[3:]
             kinds = [str] * 3 + [int] * 3 + [str] * 2
             assert [[row[name] for name in names] for row in told["rows"]] == [
@@ -154,7 +162,7 @@ async def test_a_position_of_what_was_carried_has_a_report_without_rows(region: 
     await region.refund("r", payment.id, 10_000)
     await region.close("c2")
     batch = batch_id((await region.close("c3"))["id"])
-    assert await report_of(region.worker, batch, "waste") == as_csv([])
+    assert await report_of(region.worker, batch, "waste") == as_csv([], await sealed(region, batch))
     told = orjson.loads(await report_of(region.worker, batch, "waste", "json"))
     assert (told["rows"], told["totals"]["rows"]) == ([], 0)
 
@@ -165,6 +173,7 @@ async def test_reports_asked_for_at_once_lay_the_batch_out_once_and_are_the_same
     await busy_day(region)
     batch = batch_id((await region.close("c"))["id"])
     cells = await expected(region, 1, "heat")
+    root = await sealed(region, batch)
     async with (
         LosingWire(region.url, tmp_path).open() as wire,
         region.working(url=wire.url) as other,
@@ -177,13 +186,13 @@ async def test_reports_asked_for_at_once_lay_the_batch_out_once_and_are_the_same
         told = await asyncio.gather(
             first, *(report_of(worker, batch, "heat") for worker in workers)
         )
-    assert told == [as_csv(cells)] * 6
+    assert told == [as_csv(cells, root)] * 6
     records = "SELECT sum(records) FROM report_pages"
     rows = "SELECT (SELECT count(*) FROM allocations) + (SELECT count(shares) FROM refunds)"
     assert await region.number(records) == await region.number(rows)
     # Pages need not survive a crash.
     await region.conn.execute("TRUNCATE report_pages")
-    assert await report_of(region.worker, batch, "heat") == as_csv(cells)
+    assert await report_of(region.worker, batch, "heat") == as_csv(cells, root)
 
 
 async def test_a_report_that_is_not_the_position_is_never_finished(region: Region) -> None:

@@ -12,16 +12,18 @@ from gateway.settlement.report_book import XLSX_LAYOUT, ReportBook, xlsx_text
 from gateway.settlement.report_files import CSV_HEADER
 from tests.settlement.test_report_files import PAYMENT, rows
 
+# The last column is empty under its head.
+HEADER = [*CSV_HEADER, "root_ab12"]
 ROWS = [
     ["2026-11-12T02:31:07+00:00", "220012345", "heating", "2026-10", 62_182.0, 933.0, 61_249.0,
-     f"pay_{PAYMENT}", "payment"],
+     f"pay_{PAYMENT}", "payment", ""],
     ["2026-11-12T02:31:07+00:00", "220012345", "heating", "2026-10", -100.0, 0.0, -100.0,
-     f"pay_{PAYMENT}", "refund"],
+     f"pay_{PAYMENT}", "refund", ""],
 ]  # fmt: skip
 
 
 def book(*pieces: bytes) -> bytes:
-    made = ReportBook()
+    made = ReportBook("ab12")
     written = [made.add(piece) for piece in pieces]
     return b"".join([*written, made.finish()])
 
@@ -33,7 +35,7 @@ def sheets(content: bytes) -> list[list[list[Any]]]:
 
 def test_texts_are_texts_and_kopecks_are_numbers() -> None:
     content = book(rows(XLSX_LAYOUT, b"heating"))
-    assert sheets(content) == [[list(CSV_HEADER), *ROWS]]
+    assert sheets(content) == [[HEADER, *ROWS]]
     assert zipfile.ZipFile(io.BytesIO(content)).testzip() is None
 
 
@@ -43,7 +45,7 @@ def test_the_same_rows_are_the_same_bytes() -> None:
 
 
 def test_a_report_without_rows_has_its_header() -> None:
-    assert sheets(book()) == [[list(CSV_HEADER)]]
+    assert sheets(book()) == [[HEADER]]
 
 
 @pytest.mark.parametrize(
@@ -63,12 +65,12 @@ def test_a_full_sheet_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) ->
     piece = rows(XLSX_LAYOUT, b"heating")
     found = sheets(book(piece, piece * 3))
     assert [len(sheet) for sheet in found] == [4, 4, 3]
-    assert [sheet[0] for sheet in found] == [list(CSV_HEADER)] * 3
+    assert [sheet[0] for sheet in found] == [HEADER] * 3
     assert [row for sheet in found for row in sheet[1:]] == ROWS * 4
 
 
 def test_what_is_written_goes_on_at_once() -> None:
-    made = ReportBook()
+    made = ReportBook("ab12")
     piece = rows(XLSX_LAYOUT, b"heating") * 2_000
     sent = sum(len(made.add(piece)) for _ in range(20))
     assert sent > 5 * len(made.finish())

@@ -44,19 +44,19 @@ def rows(layout: tuple[bytes, ...], service: bytes, account: str = "220012345") 
 
 
 def cells(service: str, account: str = "220012345") -> list[list[str]]:
-    table = csv_head() + rows(CSV_LAYOUT, csv_text(service), account)
+    table = csv_head("ab12") + rows(CSV_LAYOUT, csv_text(service), account)
     return list(csv.reader(io.StringIO(table.decode("utf-8-sig"), newline=""), delimiter=";"))
 
 
 def test_bytes_of_a_report() -> None:
-    assert csv_head() + rows(CSV_LAYOUT, csv_text("heating")) == (
+    assert csv_head("ab12") + rows(CSV_LAYOUT, csv_text("heating")) == (
         b"\xef\xbb\xbf"
         b"accepted_at;subscriber_account;service;period;"
-        b"gross_kopecks;commission_kopecks;net_kopecks;payment;kind\r\n"
+        b"gross_kopecks;commission_kopecks;net_kopecks;payment;kind;root_ab12\r\n"
         b"2026-11-12T02:31:07+00:00;220012345;heating;2026-10;62182;933;61249;"
-        b"pay_019a75f0c0de7000800000000000cafe;payment\r\n"
+        b"pay_019a75f0c0de7000800000000000cafe;payment;\r\n"
         b"2026-11-12T02:31:07+00:00;220012345;heating;2026-10;-100;0;-100;"
-        b"pay_019a75f0c0de7000800000000000cafe;refund\r\n"
+        b"pay_019a75f0c0de7000800000000000cafe;refund;\r\n"
     )
 
 
@@ -91,13 +91,14 @@ def test_text_reads_back(text: str) -> None:
 
 def test_json_has_the_rows_and_their_totals() -> None:
     raw = (
-        json_head("sb_1", "heat")
+        json_head("sb_1", "heat", "ab12")
         + rows(JSON_LAYOUT, json_text('"Тепло";'))[1:]
         + json_tail(2, 62_182, 933, 100)
     )
     assert orjson.loads(raw) == {
         "settlement_batch": "sb_1",
         "recipient": "heat",
+        "root": "ab12",
         "totals": {"rows": 2, "gross": 62182, "commission": 933, "refunds": 100, "net": 61149},
         "rows": [
             {
@@ -120,4 +121,4 @@ def test_json_has_the_rows_and_their_totals() -> None:
 
 
 def test_json_of_no_rows_is_still_a_document() -> None:
-    assert orjson.loads(json_head("sb_1", "heat") + json_tail(0, 0, 0, 0))["rows"] == []
+    assert orjson.loads(json_head("sb_1", "heat", "ab12") + json_tail(0, 0, 0, 0))["rows"] == []
