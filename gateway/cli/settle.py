@@ -151,6 +151,25 @@ def status(batch: str | None, **given: str | None) -> None:
         click.echo(told)
 
 
+@settle.command()
+@click.argument("row")
+@options.database
+def prove(row: str, **given: str | None) -> None:
+    """Prove that ROW (pay_…, ref_…, po_…) is in its sealed batch, for docs/verify_proof.py.
+
+    The proof has all columns of that row and of no other.
+    """
+
+    async def work(context: "Context") -> bytes:
+        import orjson
+
+        from gateway.flows import prove_row
+
+        return orjson.dumps(await prove_row.prove(context, row))
+
+    click.echo(_on_context(given, work))
+
+
 def _batch(text: str) -> UUID:
     from gateway.domain.ids import SETTLEMENT_BATCH, read_id
 

@@ -30,6 +30,15 @@ _OF_BATCH = """
     FROM seals AS s JOIN settlement_batches AS b ON b.number = s.settlement_batch
     WHERE b.id = $1 ORDER BY s.number
 """
+_OF_STAGE = """
+    SELECT number, stage, version, leaves, root, chain, made_at FROM seals
+    WHERE settlement_batch = $1 AND stage = $2
+"""
+_PAGE_OF = """
+    SELECT page, entries FROM seal_pages WHERE seal = $1 AND substring(entries FOR 17) <= $2
+    ORDER BY page DESC LIMIT 1
+"""
+_PAGE_ROOTS = "SELECT root FROM seal_pages WHERE seal = $1 ORDER BY page"
 # A sort of a million keys; what does not fit goes to disk.
 _SORTING = "SET LOCAL work_mem = '32MB'"
 SEAL_TIMEOUT_S = 600.0
@@ -80,3 +89,33 @@ async def _pages(conn: Any, query: str, batch: int) -> AsyncIterator[Sequence[by
 async def of_batch(conn: Any, batch: UUID) -> list[Seal]:
     """The seals of a batch in the order they were made."""
     return [Seal(*row.values()) for row in await conn.fetch(_OF_BATCH, batch)]
+
+
+class Leaf(Struct, frozen=True):
+    """A sealed row as it is now, with the page it is on and the roots of all pages."""
+
+    seal: Seal
+    content: bytes
+    page: int
+    entries: list[bytes]
+    page_roots: list[bytes]
+
+
+async def find_leaf(conn: Any, stage: str, kind: int, id_: UUID) -> Leaf | None:
+    """The leaf of a row by its kind and id; None where it is in no seal of that stage."""
+    key = bytes([kind]) + id_.bytes
+    batch = await conn.fetchval(leaves.BATCH_NOW[kind], id_)
+    row = await conn.fetchrow(_OF_STAGE, batch, stage)
+    if row is None:
+        return None
+    seal = Seal(*row.values())
+    content = await conn.fetchval(
+        leaves.CONTENTS[seal.version, stage], batch, key, timeout=SEAL_TIMEOUT_S
+    )
+    page = await conn.fetchrow(_PAGE_OF, seal.number, key)
+    if content is None or page is None:
+        return None
+    size, strung = leaves.ENTRY_BYTES, page["entries"]
+    entries = [strung[at : at + size] for at in range(0, len(strung), size)]
+    roots = [found[0] for found in await conn.fetch(_PAGE_ROOTS, seal.number)]
+    return Leaf(seal, content, page["page"], entries, roots)

@@ -5,9 +5,9 @@ bytes (PostgreSQL's binary form). Before it stand the byte 0 of a leaf and a byt
 lists its columns and is never changed: a new column makes a new version, and seals tell theirs.
 """
 
+import re
 from typing import Final
 
-STAGES: Final = ("counted", "approved")
 VERSION: Final = 1
 KEY_BYTES: Final = 17
 ENTRY_BYTES: Final = KEY_BYTES + 32
@@ -82,4 +82,10 @@ BATCH_NOW: Final = {
     RESOLUTION: "SELECT settlement_batch FROM resolutions WHERE payment = $1",
     REFUND: "SELECT settlement_batch FROM refunds WHERE id = $1",
     PAYOUT: "SELECT settlement_batch FROM payouts WHERE id = $1",
+}
+_WRITTEN = re.compile(r"'.x00(0[0-9])'::bytea\s*\|\| record_send\(ROW\(([^()]*)\)\)")
+# The names of a leaf's columns by version and kind.
+COLUMNS: Final = {
+    (1, int(kind)): [name.strip() for name in names.split(",")]
+    for kind, names in _WRITTEN.findall(COUNTED_1 + APPROVED_1)
 }
