@@ -34,6 +34,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "docs/google-pay.md": {},
     "docs/scans.md": {},
     "docs/settlement.md": {},
+    "docs/webhooks.md": {},
 }
 README_ADDRESS = "localhost:8080"
 README_PYTHON = ".venv/bin/python"
