@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from gateway.acquirers.sandbox import SIGNATURE, OutcomeSaid, is_signed, signature
+from gateway.api.call import CALLBACKS_AT_ONCE
 from tests.acquirers.conftest import KEY, NAME, Pair
 from tests.api.conftest import Answer
 
@@ -96,3 +97,21 @@ async def test_another_sum_in_a_callback_is_never_booked(pair: Pair) -> None:
     assert (await call_back(pair, said(id_.removeprefix("pay_"), amount=1))).status == 200
     assert (await pair.show(id_))["state"] == "pending"
     assert await pair.payments() == 0
+
+
+async def test_callbacks_that_come_slowly_hold_up_nobody_elses(pair: Pair) -> None:
+    id_ = await pending(pair)
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    slow = []
+    try:
+        for _ in range(CALLBACKS_AT_ONCE + 1):
+            reader, writer = await asyncio.open_connection("127.0.0.1", pair.gateway.port)
+            slow.append(writer)
+            writer.write(head.encode() + b"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+            # It is asked for its body, so it has begun.
+            assert (await reader.readline()).startswith(b"HTTP/1.1 100 ")
+        answer = await call_back(pair, said(id_.removeprefix("pay_")))
+        assert answer.status == 200, answer.content
+    finally:
+        for writer in slow:
+            writer.close()
