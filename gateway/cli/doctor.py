@@ -16,6 +16,7 @@ from gateway.cli import options
     type=click.Path(path_type=Path),
     help="Write findings, settings, versions, metrics and logs to a new FILE.tar.gz; no secrets.",
 )
+@click.option("--port", metavar="PORT", help="Where the gateway listens. [default: 8080]")
 @options.database
 def doctor(as_json: bool, bundle: Path | None, **given: str | None) -> int:
     """Look at settings, clock, disk, database, keys, certificates; exit 1 where one is ill."""

@@ -5,9 +5,12 @@ either. Each command is a request of its own.
 """
 
 import asyncio
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from hashlib import blake2b
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -74,17 +77,16 @@ def approve(batch: str, override: str | None, by: str, **given: str | None) -> N
 
 @settle.command()
 @click.argument("batch")
-@click.argument("file", type=click.File("wb"))
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--format", "name", type=click.Choice(_FORMAT), default="1c", show_default=True)
 @click.option("--again", is_flag=True, help="Write the same bytes once more, claiming nothing.")
 @_BY
 @options.database
-def export(
-    batch: str, file: IO[bytes], name: str, again: bool, by: str, **given: str | None
-) -> None:
+def export(batch: str, file: str, name: str, again: bool, by: str, **given: str | None) -> None:
     """Claim BATCH for sending and write its payout file to FILE (`-` is stdout).
 
-    A batch is claimed once: the second who tries is refused, and must not send it.
+    A batch is claimed once: the second who tries is refused, and must not send it. FILE is touched
+    only when its whole content is there.
     """
 
     async def work(context: "Context", caller: "Caller") -> bytes:
@@ -96,7 +98,21 @@ def export(
             await batch_life.send(context, _claim(caller, "payout_claims", batch), caller, found)
         return content
 
-    file.write(_done(given, by, "operator", work))
+    if file == "-":
+        sys.stdout.buffer.write(_done(given, by, "operator", work))
+        return
+    # Opened before the batch is claimed, so that it is not claimed for a file nobody can write.
+    part = Path(f"{file}.part")
+    try:
+        with part.open("wb") as opened:
+            opened.write(_done(given, by, "operator", work))
+            opened.flush()
+            os.fsync(opened.fileno())
+        part.replace(file)
+    except OSError as failure:
+        raise StartRefused(f"Expected a file to write to, was: {failure.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @settle.command(name="import-statement")
@@ -197,7 +213,10 @@ def _done(given: dict[str, str | None], by: str, role: str, work: Work) -> bytes
         async with context.connection() as conn:
             caller = await keys.find_named(conn, by, role)
         if caller is None:
-            raise StartRefused(f"Expected the name of a key in the role {role}, was {by}")
+            raise StartRefused(
+                f"Expected the name of a key in the role {role}, was {by};"
+                f" kopeck keys add {by} --role {role} makes one"
+            )
         return await work(context, caller)
 
     return _on_context(given, named)

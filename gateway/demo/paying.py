@@ -97,7 +97,7 @@ async def _bulk(stage: Stage, taken: list[Taken]) -> None:
     lines = [{**one.body, "idempotency_key": one.key} for one in planned]
     repeated = {**before.planned.body, "idempotency_key": before.planned.key}
     text = {**lines[0], "amount": "100", "idempotency_key": f"{stage.run}-text"}
-    lines += [repeated, text, {**repeated, "amount": 1, "idempotency_key": before.planned.key}]
+    lines += [repeated, text, {**repeated, "reference": f"{stage.run}-another"}]
     content = b"\n".join(map(orjson.dumps, lines))
     reply = await bank.post("/v1/payments/bulk", content, expect=200, kind=_NDJSON)
     outcomes = [orjson.loads(line) for line in reply.content.splitlines()]

@@ -61,9 +61,10 @@ def _at_desks(stage: Stage) -> list[tuple[str, str, int]]:
     accounts = set()
     for number, planned in enumerate(stage.payers.ordinary(stage.size.refunds)):
         account = planned.body["subscriber_account"]
-        if account not in accounts:
+        amount = planned.body.get("total") or planned.body["amount"]
+        # Less than the surcharge leaves nothing to pay with, and is refused.
+        if account not in accounts and amount > stage.region.surcharges["cash"]["min"]:
             accounts.add(account)
-            amount = planned.body.get("total") or planned.body["amount"]
             rows.append((f"{stage.run}-desk-{number}", account, amount))
     return rows
 

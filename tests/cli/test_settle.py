@@ -32,7 +32,10 @@ def test_a_batch_from_a_shell(database_url: str, tmp_path: Path) -> None:
     alone = kopeck("settle", "approve", batch, "--by", "olga", *at)
     assert "another person" in alone.stderr
     nobody = kopeck("settle", "approve", batch, "--by", "sber", *at)
-    assert nobody.stderr == "kopeck: Expected the name of a key in the role approver, was sber\n"
+    assert nobody.stderr == (
+        "kopeck: Expected the name of a key in the role approver, was sber;"
+        " kopeck keys add sber --role approver makes one\n"
+    )
     approved = kopeck("settle", "approve", batch, "--by", "pavel", *at)
     assert json.loads(approved.stdout)["state"] == "approved"
 
@@ -40,8 +43,16 @@ def test_a_batch_from_a_shell(database_url: str, tmp_path: Path) -> None:
     assert (sent.returncode, sent.stdout) == (0, ""), sent.stderr
     content = out.read_bytes()
     assert content.startswith(b"1CClientBankExchange\r\n")
-    twice = kopeck("settle", "export", batch, str(tmp_path / "no.txt"), "--by", "olga", *at)
-    assert (twice.returncode, "was sent" in twice.stderr) == (2, True)
+    # What is refused leaves the file of before as it is, and makes none.
+    for path in (out, tmp_path / "no.txt"):
+        twice = kopeck("settle", "export", batch, str(path), "--by", "olga", *at)
+        assert (twice.returncode, "was sent" in twice.stderr) == (2, True)
+    assert out.read_bytes() == content
+    assert {path.name for path in tmp_path.glob("*.txt*")} == {day.name, out.name}
+    nowhere = kopeck("settle", "export", batch, str(tmp_path / "no" / "x"), "--by", "olga", *at)
+    assert nowhere.stderr == "kopeck: Expected a file to write to, was: No such file or directory\n"
+    shown = kopeck("settle", "export", batch, "-", "--again", "--by", "olga", *at)
+    assert shown.stdout.startswith("1CClientBankExchange")
     assert kopeck("settle", "export", batch, str(out), "--again", "--by", "olga", *at).stdout == ""
     assert out.read_bytes() == content
 

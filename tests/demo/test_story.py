@@ -91,6 +91,13 @@ def test_the_story_holds_and_holds_again_in_the_same_directory(tmp_path: Path) -
     assert (out / "payouts-demo-2.1c.txt").exists()
 
 
+def test_the_story_holds_at_its_full_size(tmp_path: Path) -> None:
+    """As `make demo` tells it: payers of every habit are many only there."""
+    done = demo(tmp_path, KOPECK_TEST_DEMO_SIZE="100")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"\nEverything holds: 5261 payments", done.stdout)
+
+
 def test_a_directory_with_other_books_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     with pytest.raises(StartRefused, match="with other books"):
