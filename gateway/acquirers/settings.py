@@ -120,6 +120,9 @@ def _problems(name: str, one: AcquirerSettings) -> list[str]:
     for field, least, most in _RANGES:
         if not least <= getattr(one, field) <= most:
             problems.append(expected(f"{field} in {least}..{most}"))
+    if one.absent_after_s < one.asking_s:
+        # Else a charge on its way were called never sent, and another one allowed beside it.
+        problems.append(expected("absent_after_s of twice timeout_ms at least"))
     if set(one.secrets) != kind.secrets:
         problems.append(expected(f"secrets {', '.join(sorted(kind.secrets)) or 'none'}"))
     if not kind.options <= set(one.options) <= kind.options | kind.optional:

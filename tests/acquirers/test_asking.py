@@ -94,6 +94,7 @@ async def test_what_came_of_orders_is_counted(pair: Pair) -> None:
         ("https://bank.example", "http://[::1"),
         ("timeout_ms = 500", "timeout_ms = 1"),
         ("timeout_ms = 500", "timeout_s = 1"),
+        ("timeout_ms = 500", "timeout_ms = 15_001"),
         ('key = "sandbox.key"', 'other = "sandbox.key"'),
         ("[play]", '["Play It"]'),
         ("[play.secrets]", '[play.options]\nx = "y"\n[play.secrets]'),
