@@ -110,7 +110,13 @@ class Hearing:
                 await store.save(conn, after)
                 return before, after
 
-        heard = await patiently(self._context, lambda: _past_others(attempt))
+        try:
+            heard = await patiently(self._context, lambda: _past_others(attempt))
+        except store.Doubled:
+            # One operation is not the money of two orders; whose it is, a person has to find out.
+            log.error("acquirer %s: told %s another order's operation", connected.name, payment)
+            answer = Answer(UNKNOWN)
+            heard = await patiently(self._context, attempt)
         if heard is None:
             return None
         before, after = heard

@@ -115,3 +115,20 @@ async def test_callbacks_that_come_slowly_hold_up_nobody_elses(pair: Pair) -> No
     finally:
         for writer in slow:
             writer.close()
+
+
+async def test_the_operation_of_another_order_is_believed_of_nobody_else(pair: Pair) -> None:
+    first, second = await pending(pair), await pending(pair)
+    numbers = [id_.removeprefix("pay_") for id_ in (first, second)]
+    assert (await call_back(pair, said(numbers[0]))).status == 200
+    await pair.settled(first, "accepted")
+    # Its own operation is not known yet, as if the answer had been lost.
+    await pair.conn.execute(
+        "UPDATE authorisations SET operation = NULL WHERE id = $1::uuid", numbers[1]
+    )
+    for _ in range(2):
+        assert (await call_back(pair, said(numbers[1], operation=f"sb-{numbers[0]}"))).status == 200
+    assert (await pair.show(second))["state"] == "pending"
+    assert await pair.payments() == 1
+    assert (await call_back(pair, said(numbers[1]))).status == 200
+    await pair.settled(second, "accepted")
