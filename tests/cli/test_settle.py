@@ -51,8 +51,8 @@ def test_a_batch_from_a_shell(database_url: str, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.glob("*.txt*")} == {day.name, out.name}
     nowhere = kopeck("settle", "export", batch, str(tmp_path / "no" / "x"), "--by", "olga", *at)
     assert nowhere.stderr == "kopeck: Expected a file to write to, was: No such file or directory\n"
-    words = ("settle", "export", batch, "-", "--again", "--format", "pain001", "--by", "olga")
-    assert kopeck(*words, *at).stdout.startswith("<?xml")
+    bare = ("settle", "export", batch, "-", "--again", "--format", "pain001", "--by", "olga")
+    assert kopeck(*bare, *at).stdout.startswith("<?xml")
     assert kopeck("settle", "export", batch, str(out), "--again", "--by", "olga", *at).stdout == ""
     assert out.read_bytes() == content
 
