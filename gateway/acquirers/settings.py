@@ -68,7 +68,9 @@ def load(path: Path) -> dict[str, AcquirerSettings]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         found = msgspec.convert(tables, dict[str, AcquirerSettings])
     except OSError as failure:
-        raise StartRefused(f"Expected a file of acquirers, was: {failure.strerror}") from None
+        raise StartRefused(
+            f"Expected a file of acquirers at {path}, was: {failure.strerror}"
+        ) from None
     except (ValueError, msgspec.ValidationError) as fault:
         raise StartRefused(f"Expected a file of acquirers in TOML: {fault}") from None
     if len(found) > ACQUIRERS_MAX:
@@ -84,7 +86,9 @@ def secret(directory: Path, name: str, path: str) -> str:
     try:
         content = (directory / path).read_bytes()
     except OSError as failure:
-        raise StartRefused(f"Expected the secret {name} in a file: {failure.strerror}") from None
+        raise StartRefused(
+            f"Expected the secret {name} in the file {directory / path}, was: {failure.strerror}"
+        ) from None
     try:
         text = content.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:

@@ -98,7 +98,7 @@ class Asking:
     def _connected(self, request: AuthorisationRequest) -> Connected:
         connected = self._acquirers.get(request.acquirer)
         if connected is None:
-            raise Refusal("method_invalid", "Expected an acquirer that is connected")
+            raise Refusal("method_invalid", "Expected an acquirer of the file KOPECK_ACQUIRERS")
         if METHODS[request.payment.method] not in connected.instruments:
             expected = ", ".join(sorted(connected.instruments))
             raise Refusal("method_invalid", f"Expected a method of this acquirer: {expected}")

@@ -16,7 +16,7 @@ SPLIT_DETAILS = {
     "designation_exceeds_amount": "Expected designations that add up to at most the amount",
     "overpayment": "Expected no more than what the bill still owes",
     "nothing_to_allocate": "Expected a bill with something to allocate an overpayment by",
-    "amount_out_of_range": "Expected an amount in 1..10^13 kopecks",
+    "amount_out_of_range": "Expected an amount in 1..10^13 kopecks, less the surcharge in a total",
     "total_out_of_range": "Expected amount + surcharge within 2^63-1 kopecks",
 }
 
