@@ -146,7 +146,7 @@ async def connections(url: str, count: int) -> AsyncIterator[list[asyncpg.Connec
 async def test_connections_that_somebody_forgot(tmp_path: Path) -> None:
     name = "kopeck_database_connections"
     postgres = EmbeddedPostgres(
-        tmp_path / "pg", durable=False, settings={**SMALL, "max_connections": "30"}
+        tmp_path / "pg", durable=False, settings={**SMALL, "max_connections": "60"}
     )
     postgres.start()
     try:
@@ -154,12 +154,13 @@ async def test_connections_that_somebody_forgot(tmp_path: Path) -> None:
         async with drilled(postgres.url, tmp_path) as (drill, _):
             calm = await drill.until(lambda m: m[name] > 0)
             assert fires("ConnectionsExhausted", calm) in (False, None)
-            async with connections(postgres.url, 26):
-                crowded = await drill.until(lambda m: m[name] > 27)
+            # With the gateway's four and the page's one there is just room.
+            async with connections(postgres.url, 54):
+                crowded = await drill.until(lambda m: m[name] > 54)
                 assert fires("ConnectionsExhausted", crowded) in (True, None)
                 told = await drill.follow("ConnectionsExhausted")
                 assert "spreadsheet" in told
-                mended = await drill.until(lambda m: m[name] < 20)
+                mended = await drill.until(lambda m: m[name] < 40)
                 assert fires("ConnectionsExhausted", mended) in (False, None)
     finally:
         postgres.stop()

@@ -100,11 +100,19 @@ async def test_payments_that_fail(database_url: str, tmp_path: Path) -> None:
         await drill.follow("PaymentErrorBudgetSlow", "Do")
 
 
+# What the budget of latency allows a payment.
+SLOW_S = 0.25
+
+
 async def until_somebody_waits(conn: asyncpg.Connection) -> None:
-    """Returns once somebody waits for a lock; pg_locks is read anew within a db_transaction too."""
+    """Returns once somebody has waited for a lock for longer than payments may take.
+
+    pg_locks is read anew within a db_transaction too.
+    """
+    waited = f"clock_timestamp() - waitstart > interval '{2 * SLOW_S} s'"
     async with asyncio.timeout(WITHIN_S):
         while True:
-            if await conn.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+            if await conn.fetchval(f"SELECT EXISTS (SELECT FROM pg_locks WHERE {waited})"):
                 return
             await asyncio.sleep(0.02)
 

@@ -40,4 +40,6 @@ def test_numbers_of_routes_are_stored_and_never_move() -> None:
         "payout_claims": 9,
         "cancellations": 10,
         "bank_statements": 11,
+        "webhook_tests": 12,
+        "redeliveries": 13,
     }
