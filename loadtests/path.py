@@ -19,8 +19,9 @@ from typing import Any
 import asyncpg
 import uvloop
 
-from gateway.api import decode, encode, plain, replies
+from gateway.api import encode, plain, replies
 from gateway.api.replies import Reply
+from gateway.api.single_bodies import SingleBodies
 from gateway.app import open_context
 from gateway.bills import store as bills
 from gateway.config import Settings
@@ -177,11 +178,11 @@ def _read(clock: Clock, requests: list[bytes], caller: int) -> list[PaymentReque
         for content, head in zip(requests, heads, strict=True)
         if head is not None
     ]
-    found: list[PaymentRequest] = clock.timed(
-        "body: values, method, fingerprint",
-        lambda: [decode.payment(body, key, caller) for body, key in bodies],
+    reader = SingleBodies()
+    found = clock.timed(
+        "body: by its form, fingerprint", lambda: [reader.read(*body, caller) for body in bodies]
     )
-    return found
+    return [one for one in found if isinstance(one, PaymentRequest)]
 
 
 async def _taken(intake: Intake, requests: list[PaymentRequest]) -> list[Receipt]:
