@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from gateway.acquirer_reports.layout import AUTO, Layout, LayoutMisfit, read_layout
-from gateway.config import StartRefused
 from gateway.domain.refusals import Refusal
+from gateway.storage.descriptors import read_own
 
 # In the order in which `auto` tries them.
 BUILT_IN: Final = ("sber12", "sber15", "sber15_early", "qiwi", "gorod", "post")
-DESCRIPTOR_BYTES_MAX: Final = 65_536
-OWN_MAX: Final = 200
 
 
 class Layouts:
@@ -53,24 +51,11 @@ def load(directory: Path | None) -> Layouts:
     if directory is None:
         return Layouts(layouts)
     taken = {layout.format for layout in layouts}
-    try:
-        paths = sorted(path for path in directory.iterdir() if path.suffix == ".toml")
-        if len(paths) > OWN_MAX:
-            raise StartRefused(f"Expected at most {OWN_MAX} layouts, was {len(paths)}")
-        for path in paths:
-            layouts.append(_own(path, taken))
-    except OSError as failure:
-        raise StartRefused(f"Expected a directory of layouts, was: {failure}") from None
-    return Layouts(layouts)
 
-
-def _own(path: Path, taken: set[str]) -> Layout:
-    try:
-        if path.stat().st_size > DESCRIPTOR_BYTES_MAX:
-            raise LayoutMisfit(f"Expected at most {DESCRIPTOR_BYTES_MAX} bytes")
-        layout = read_layout(path.read_bytes())
+    def read(content: bytes) -> Layout:
+        layout = read_layout(content)
         if layout.format in taken:
             raise LayoutMisfit(f"Expected another format than the product's {layout.format}")
-    except LayoutMisfit as misfit:
-        raise StartRefused(f"Expected a layout in {path.name}: {misfit}") from None
-    return layout
+        return layout
+
+    return Layouts([*layouts, *read_own(directory, "layout", read, LayoutMisfit)])

@@ -8,12 +8,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from gateway.config import StartRefused
 from gateway.scans.barcodes import Reading, Template, TemplateMisfit, read_template
+from gateway.storage.descriptors import read_own
 
 BUILT_IN: Final = ("sber", "tomsk")
-DESCRIPTOR_BYTES_MAX: Final = 65_536
-OWN_MAX: Final = 200
 
 
 class Templates:
@@ -43,26 +41,12 @@ def load(directory: Path | None) -> Templates:
     if directory is None:
         return Templates(ours)
     taken = {template.name for template in ours}
-    own = []
-    try:
-        paths = sorted(path for path in directory.iterdir() if path.suffix == ".toml")
-        if len(paths) > OWN_MAX:
-            raise StartRefused(f"Expected at most {OWN_MAX} templates, was {len(paths)}")
-        for path in paths:
-            own.append(_own(path, taken))
-    except OSError as failure:
-        raise StartRefused(f"Expected a directory of templates, was: {failure}") from None
-    return Templates([*own, *ours])
 
-
-def _own(path: Path, taken: set[str]) -> Template:
-    try:
-        if path.stat().st_size > DESCRIPTOR_BYTES_MAX:
-            raise TemplateMisfit(f"Expected at most {DESCRIPTOR_BYTES_MAX} bytes")
-        template = read_template(path.read_bytes())
+    def read(content: bytes) -> Template:
+        template = read_template(content)
         if template.name in taken:
             raise TemplateMisfit(f"Expected another name than {template.name}, which is taken")
-    except TemplateMisfit as misfit:
-        raise StartRefused(f"Expected a template in {path.name}: {misfit}") from None
-    taken.add(template.name)
-    return template
+        taken.add(template.name)
+        return template
+
+    return Templates([*read_own(directory, "template", read, TemplateMisfit), *ours])

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from gateway.config import StartRefused
 from gateway.domain.requisites import inn_with_check_digits
 from gateway.scans.barcodes import CODE_LENGTH_MAX, Reading, TemplateMisfit, read_template
-from gateway.scans.templates import OWN_MAX, Templates, built_in, load
+from gateway.scans.templates import Templates, built_in, load
+from gateway.storage.descriptors import FILES_MAX
 
 PRODUCT = Templates(built_in())
 OWN = """
@@ -165,7 +166,7 @@ def test_a_bad_directory_keeps_the_gateway_from_starting(tmp_path: Path) -> None
     (tmp_path / "a.toml").write_bytes(b"#" * 70_000)
     with pytest.raises(StartRefused, match="65536 bytes"):
         load(tmp_path)
-    for number in range(OWN_MAX):
+    for number in range(FILES_MAX):
         (tmp_path / f"{number}.toml").touch()
     with pytest.raises(StartRefused, match="at most"):
         load(tmp_path)
