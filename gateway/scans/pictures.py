@@ -6,6 +6,7 @@ able to drop what goes wrong with them.
 
 import io
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 import zxingcpp
@@ -17,8 +18,9 @@ from gateway.scans.codes import JPEG_START, PNG_START, Code
 CODES_MAX: Final = 16
 CODE_BYTES_MAX: Final = 4096
 
+_SQUARE: Final = ("QRCode", "Aztec", "DataMatrix")
 _FORMATS: Final = zxingcpp.barcode_formats_from_str(
-    "QRCode,Aztec,DataMatrix,Code128,Code39,Code93,Codabar,EAN13,EAN8,UPCA,ITF"
+    ",".join((*_SQUARE, "Code128,Code39,Code93,Codabar,EAN13,EAN8,UPCA,ITF"))
 )
 # What is needed to see the picture; texts, profiles and whatever else may be packed stay out.
 _PNG_KEPT: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
@@ -40,12 +42,36 @@ def codes_in(content: bytes, pixels_max: int) -> list[Code]:
     Refusals: malformed for what is no whole PNG or JPEG, body_too_large above `pixels_max`.
     """
     picture = _gray(content, pixels_max)
-    found = zxingcpp.read_barcodes(picture, formats=_FORMATS)
+    found = _without_phantoms(zxingcpp.read_barcodes(picture, formats=_FORMATS))
     return [
         Code(code.format.name, code.bytes)
         for code in found[:CODES_MAX]
         if 1 <= len(code.bytes) <= CODE_BYTES_MAX
     ]
+
+
+def _without_phantoms(found: Sequence[zxingcpp.Barcode]) -> list[zxingcpp.Barcode]:
+    """A row of modules of a square code can be read as bars: 4 digits of ITF at the least."""
+    squares = [_bounds(code) for code in found if code.format.name in _SQUARE]
+    return [
+        code
+        for code in found
+        if code.format.name in _SQUARE
+        or not any(_inside(_bounds(code), square) for square in squares)
+    ]
+
+
+def _bounds(code: zxingcpp.Barcode) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a code, pixels."""
+    at = code.position
+    corners = (at.top_left, at.top_right, at.bottom_right, at.bottom_left)
+    across, down = [corner.x for corner in corners], [corner.y for corner in corners]
+    return min(across), min(down), max(across), max(down)
+
+
+def _inside(inner: tuple[int, int, int, int], outer: tuple[int, int, int, int]) -> bool:
+    (left, top, right, bottom), bounds = inner, outer
+    return bounds[0] <= left and bounds[1] <= top and right <= bounds[2] and bottom <= bounds[3]
 
 
 def size_of(content: bytes) -> tuple[int, int]:

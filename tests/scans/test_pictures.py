@@ -14,6 +14,7 @@ from PIL import Image
 
 from gateway.domain.refusals import Refusal
 from gateway.scans.codes import JPEG_START, PNG_START, Code
+from gateway.scans.drawing import draw
 from gateway.scans.pictures import CODES_MAX, codes_in, size_of
 
 PIXELS = 4_000_000
@@ -79,6 +80,32 @@ def test_linear_codes_are_found(symbology: str) -> None:
     format_ = getattr(zxingcpp.BarcodeFormat, symbology)
     picture = Image.fromarray(zxingcpp.create_barcode(digits, format_).to_image(scale=3))
     assert codes_in(saved(picture, "png"), PIXELS) == [Code(symbology, digits.encode())]
+
+
+def test_a_row_of_a_square_code_is_no_linear_code() -> None:
+    """The bill of this picture has a row of modules that reads as ITF 2353."""
+    text = (
+        "ST00012|Name=J|PersonalAcc=40702000500000000000|BankName=1jĴâN|BIC=040173604"
+        "|CorrespAcc=30101810200000000604|Sum=114|PersAcc=0000001|PaymPeriod=012000"
+        "|PayeeINN=0100000004|Purpose=-|TechCode=02"
+    ).encode()
+    drawn = draw(text, "png")
+    seen = [code.format.name for code in zxingcpp.read_barcodes(Image.open(io.BytesIO(drawn)))]
+    assert seen == ["QRCode", "ITF"]
+    assert codes_in(drawn, PIXELS) == [Code("QRCode", text)]
+
+
+def test_a_linear_code_beside_a_square_one_is_kept() -> None:
+    linear = zxingcpp.create_barcode("2200123450", zxingcpp.BarcodeFormat.ITF)
+    bars = Image.fromarray(linear.to_image(scale=3))
+    square = code_picture().convert("L")
+    page = Image.new("L", (square.width + bars.width + 90, square.height + 90), 255)
+    page.paste(square, (30, 30))
+    page.paste(bars, (square.width + 60, 30))
+    assert sorted(code.symbology for code in codes_in(saved(page, "png"), PIXELS)) == [
+        "ITF",
+        "QRCode",
+    ]
 
 
 def test_a_page_of_many_codes_is_answered_in_part() -> None:
