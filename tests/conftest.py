@@ -6,6 +6,7 @@ at all. The server is not durable, for speed: tests of durability start a server
 
 import asyncio
 import itertools
+import os
 from collections.abc import Awaitable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,8 +24,10 @@ _SETTINGS = {"shared_buffers": "64MB", "max_wal_size": "512MB", "min_wal_size": 
 
 
 # An example may take as long as a busy machine makes it; pytest's own timeout ends what hangs.
-settings.register_profile("kopeck", deadline=None)
-settings.load_profile("kopeck")
+# The same tree is judged by the same examples each time; `make fuzz` looks for new ones.
+settings.register_profile("kopeck", deadline=None, derandomize=True)
+settings.register_profile("fuzz", deadline=None, max_examples=2_000)
+settings.load_profile("fuzz" if "KOPECK_TEST_EXAMPLES" in os.environ else "kopeck")
 
 
 class DatabaseServer:
