@@ -43,6 +43,7 @@ _TAGS: Final = {
     "/v1/scans": "Bills",
     "/v1/recipients": "Terms",
     "/v1/surcharges": "Terms",
+    "/v1/agreements": "Terms",
     "/v1/settlement-batches": "Settlement",
     "/v1/bank-statements": "Settlement",
     "/v1/acquirer-reports": "Acquirer reports",
@@ -59,7 +60,7 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
     "to": {"type": "string", "format": "date-time", "description": "Before this accepted_at"},
     "cursor": {
         "type": "string",
-        "pattern": "^pay_[0-9a-f]{32}$",
+        "pattern": "^(pay|agr)_[0-9a-f]{32}$",
         "description": "next_cursor of the page before",
     },
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
@@ -68,6 +69,8 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
         "pattern": "^[A-Za-z0-9._-]{1,64}$",
         "description": "Whose; a recipient's key has no need of it",
     },
+    "acquirer": {"type": "string", "minLength": 1, "maxLength": 64},
+    "state": {"type": "string", "enum": ["proposed", "approved", "rejected"]},
     "after": {
         "type": "integer",
         "minimum": 0,
@@ -202,6 +205,8 @@ def _pattern(path: str, name: str) -> str:
         return "^bst_[0-9a-f]{32}$"
     if name == "id" and path.startswith("/v1/events"):
         return "^evt_[0-9a-f]{32}$"
+    if name == "id" and path.startswith("/v1/agreements"):
+        return "^agr_[0-9a-f]{32}$"
     if name == "id" and path.startswith("/v1/settlement-batches"):
         return "^sb_[0-9a-f]{32}$"
     return "^[A-Za-z0-9._-]{1,64}$"

@@ -7,6 +7,7 @@ from gateway.acquirer_reports.policy import Policy
 from gateway.api import (
     acquirer_reports,
     acquirers,
+    agreement_routes,
     answers,
     bank_statements,
     billers,
@@ -53,6 +54,7 @@ def routes() -> list[Route]:
         *_bills(),
         *_codes(),
         *_terms(),
+        *agreement_routes.routes(),
         *_reports(),
         *_settlement(),
         *_payouts(),

@@ -19,6 +19,7 @@ PLAN = "pln_"
 REPORT = "rep_"
 STATEMENT = "bst_"
 EVENT = "evt_"
+AGREEMENT = "agr_"
 
 _HEX = re.compile(r"[0-9a-f]{32}", re.ASCII)
 

@@ -32,6 +32,12 @@ PAYOUT: Final[dict[tuple[str, str], str]] = {
 }
 PAYOUT_STATES: Final = ("approved", "sent", "executed", "returned", "cancelled")
 
+# A version of an agreement; what another person decided stands.
+AGREEMENT: Final[dict[tuple[str, str], str]] = {
+    ("proposed", "approve"): "approved",
+    ("proposed", "reject"): "rejected",
+}
+
 # A try to take a payment by an acquirer. `asking`: durable, and asked or about to be. What the
 # acquirer took is `taken` until it stands in the journal. Once it was taken nothing undoes that: a
 # later word that it was not is told by the acquirer's report, and answered by a refund. A try that

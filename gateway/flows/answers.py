@@ -12,7 +12,7 @@ from gateway.domain.refusals import Refusal
 from gateway.flows.context import Answer, Context
 from gateway.flows.patience import patiently
 from gateway.journal import store as journal_store
-from gateway.journal.db_transaction import moving_money, writing
+from gateway.journal.db_transaction import cutting, moving_money, writing
 from gateway.journal.idempotency import check_same
 from gateway.journal.rows import Cut
 
@@ -55,16 +55,20 @@ async def once_in_parts(
             await journal_store.let_go_of_key(conn, claim)
 
 
-async def once(context: Context, claim: Claim, resource: UUID, act: Act) -> Answer:
+async def once(
+    context: Context, claim: Claim, resource: UUID, act: Act, *, alone: bool = False
+) -> Answer:
     """Do `act` once for a key, in one transaction with its answer.
 
-    `resource` is the id of what is made; it tells a repeat of ours from somebody else's.
+    `resource` is the id of what is made; it tells a repeat of ours from somebody else's. `alone`:
+    no row of money is in flight beside it.
     """
+    db_transaction = cutting if alone else moving_money
 
     async def attempt() -> Answer:
         async with (
             context.connection() as conn,
-            moving_money(conn),
+            db_transaction(conn),
         ):
             cut, before = await journal_store.claim(conn, [(claim, None, resource)])
             first = before.get((claim.caller, claim.key))

@@ -27,7 +27,7 @@ async def set_recipient(
     Refuses `account_key_invalid`, `inn_invalid` (unless `accept_inn`), `malformed`,
     `fee_out_of_range`.
     """
-    _check_requisites(recipient, accept_inn, context.clock.now())
+    check_requisites(recipient, accept_inn, context.clock.now())
     rule = recipient.commission or NO_FEE
     check_fee(rule)
 
@@ -87,8 +87,10 @@ def check_fee(rule: FeeRule) -> None:
         raise Refusal("fee_out_of_range", f"Expected ppm in 0..{PPM} and 0 <= min <= max <= 10^13")
 
 
-def _check_requisites(recipient: Recipient, accept_inn: bool, now: datetime) -> None:
-    """Refuses a recipient that no payment order could be written to."""
+def check_requisites(recipient: Recipient, accept_inn: bool, now: datetime) -> None:
+    """Refuses a recipient that no payment order could be written to: `inn_invalid`,
+    `account_key_invalid`, `malformed`, `pan_not_allowed`.
+    """
     if not accept_inn and not check_inn(recipient.inn):
         raise Refusal("inn_invalid", "Expected an INN whose check digits hold")
     if contains_pan(recipient.name) or contains_pan(recipient.bank_account.bank_name or ""):

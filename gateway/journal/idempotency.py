@@ -25,6 +25,8 @@ ROUTES = (
     "bank_statements",
     "webhook_tests",
     "redeliveries",
+    "agreements",
+    "agreement_decisions",
 )
 """Where keys are used; the position is the number that is stored, so the order never changes."""
 

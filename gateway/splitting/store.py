@@ -87,17 +87,23 @@ async def current_version(conn: Any) -> int:
     return version
 
 
+async def next_version(conn: Any) -> int:
+    """Put other fee rules in force; the caller of this holds the cut lock and adds them."""
+    version: int = await conn.fetchval(_NEXT_VERSION)
+    return version
+
+
 async def add_commission(
     conn: Any, recipient: int, rule: FeeRule, at: datetime, caller: int
 ) -> None:
     """Put a commission rule in force; the caller of this holds the cut lock."""
-    version = await conn.fetchval(_NEXT_VERSION)
+    version = await next_version(conn)
     await conn.execute(_ADD_COMMISSION, recipient, version, *rule, at, caller)
 
 
 async def add_surcharge(conn: Any, method: int, rule: FeeRule, at: datetime, caller: int) -> None:
     """Put a surcharge rule in force; the caller of this holds the cut lock."""
-    version = await conn.fetchval(_NEXT_VERSION)
+    version = await next_version(conn)
     await conn.execute(_ADD_SURCHARGE, method, version, *rule, at, caller)
 
 
