@@ -95,7 +95,7 @@ soak: setup ## kill -9 under load, ROUNDS=200 times each
 	KOPECK_TEST_ROUNDS=$(ROUNDS) $(BIN)/pytest --timeout 0 tests/faults
 
 .PHONY: fuzz
-fuzz: setup ## parsers under atheris, SECONDS_EACH=60; new examples: split EXAMPLES=1000000, rest 2000
+fuzz: setup ## parsers under atheris, SECONDS_EACH=60; EXAMPLES=1000000 of the split, 2000 else
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
 	    --constraint constraints.txt atheris
 	$(BIN)/python -m tests.fuzz.run $(SECONDS_EACH)
