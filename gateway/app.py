@@ -6,10 +6,12 @@ The only file that knows everyone; it takes no decision of its own about money.
 import asyncio
 import gc
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import uvloop
 from aiohttp import http_parser, web
@@ -43,7 +45,8 @@ from gateway.scans import templates
 from gateway.scans.darkroom import Darkroom
 from gateway.splitting.plans import PlanShelf
 from gateway.splitting.terms import TermsShelf
-from gateway.storage import postgres
+from gateway.storage import log_ahead, postgres
+from gateway.storage.embedded import url_of
 from gateway.telemetry import Telemetry, use_slot
 from gateway.watch import Watch
 from gateway.webhooks import addresses
@@ -62,6 +65,10 @@ GAUGES_SHARE = 50
 GAUGES_SLOT = 0
 SEAL_EVERY_S = 1.0
 WATCH_EVERY_S = 15.0
+# As long as one takes to make: whoever pays meanwhile has half of the disk.
+LOG_FILES_EVERY_S = 0.05
+# Of the disk that is free they may have this part.
+LOG_FILES_SHARE = 8
 # A payment makes no cycles; the collector's usual pace would only stop everyone for nothing.
 GC_THRESHOLDS = (100_000, 50, 50)
 
@@ -206,6 +213,7 @@ async def _running(
         watching.append(asyncio.create_task(_count_money(context, telemetry), name="money gauges"))
         watching.append(asyncio.create_task(_seal(context), name="seals"))
         watching.append(asyncio.create_task(_look(context, telemetry), name="standing gauges"))
+        watching.append(asyncio.create_task(_lay_out_log(context.settings), name="log files"))
     try:
         yield runner
     finally:
@@ -265,9 +273,10 @@ async def _count_money(context: Context, telemetry: Telemetry) -> None:
     async def pause(seconds: float) -> None:
         await asyncio.sleep(GAUGES_SHARE * seconds)
 
+    start = gauges.Start()
     while True:
         try:
-            counted = await gauges.money(context.connection, pause)
+            counted = await gauges.money(context.connection, pause, start)
             telemetry.money(counted)
             if counted.imbalance == 0:
                 telemetry.standing.proved(context.clock.now().timestamp())
@@ -276,6 +285,23 @@ async def _count_money(context: Context, telemetry: Telemetry) -> None:
         except Exception as failure:
             log_bug(failure, "the money gauges")
         await asyncio.sleep(GAUGES_EVERY_S)
+
+
+async def _lay_out_log(settings: Settings) -> None:
+    """Makes files for the log of a PostgreSQL of our own, as far as none are ready."""
+    if settings.database_url is not None or not settings.log_ahead_mb:
+        return
+    try:
+        free = shutil.disk_usage(settings.data).free
+        conn = await postgres.connect(url_of(settings), "log files")
+        try:
+            pause = partial(asyncio.sleep, LOG_FILES_EVERY_S)
+            size = min(settings.log_ahead_mb * log_ahead.MIB, free // LOG_FILES_SHARE)
+            await log_ahead.make(conn, size, pause)
+        finally:
+            await conn.close(timeout=CLOSE_S)
+    except Exception as failure:
+        log_bug(failure, "the log's files")
 
 
 async def _look(context: Context, telemetry: Telemetry) -> None:

@@ -114,6 +114,9 @@ class Settings:
     port: int = _setting(_whole(0, 65535), 8080)  # 0: any free one
     workers: int = _setting(_whole(1, 64), min(8, len(os.sched_getaffinity(0))))
     data: Path = _setting(Path, Path("var"))
+    # How much of the log of a PostgreSQL of our own is laid out at the start, before payers need
+    # it; 0: nothing. A rush may fill 8 GB of it.
+    log_ahead_mb: int = _setting(_whole(0, 2_048), 2_048)
     database_url: str | None = _setting(_url("postgresql", "postgres"), None, secret=True)
     redis_url: str | None = _setting(_url("redis", "rediss", "unix"), None, secret=True)
     # Business dates, cut-offs and periods are the region's; stored times are UTC.

@@ -2,13 +2,15 @@
 
 import asyncio
 import random
+from collections import Counter
 from contextlib import nullcontext
 from unittest.mock import patch
+from uuid import UUID
 
 import asyncpg
 import pytest
 
-from gateway.audit import gauges
+from gateway.audit import gauges, store
 from gateway.domain.bill import Charge
 from gateway.flows import batch_life
 from splitcore import pack
@@ -91,3 +93,47 @@ async def test_what_is_unsettled_is_what_was_received_and_not_paid_out(database_
                 found = await counted(region, 0)
                 assert found.unsettled == await owed(region)
                 assert found.payouts == {"approved": 3, "cancelled": 3}
+
+
+async def test_where_to_begin_is_looked_for_seldom_and_anew_for_other_batches(
+    database_url: str,
+) -> None:
+    """A look reads the whole open batch, and takes a second by this clock."""
+    moments = iter(range(10**9))
+    offset = 0
+
+    def now() -> float:
+        return next(moments) + offset
+
+    async def no_pause(seconds: float) -> None:
+        pass
+
+    async with region_in(database_url) as region:
+        await region.load(bill("A1"))
+        start = gauges.Start(now)
+
+        async def batches_looked_at() -> list[list[int]]:
+            looked: list[list[int]] = []
+            find = store.first_payment
+
+            async def noted(conn: object, batches: list[int]) -> UUID | None:
+                looked.append(batches)
+                return await find(conn, batches)
+
+            with patch.object(store, "first_payment", noted):
+                found = await gauges.money(lambda: nullcontext(region.conn), no_pause, start)
+            # Kinds that nothing is owed to may be left out.
+            assert Counter(found.unsettled) == Counter(await owed(region))
+            return looked
+
+        # Nobody has paid: there is nothing to keep.
+        assert (await batches_looked_at(), await batches_looked_at()) == ([[1]], [[1]])
+        await region.worker.intake.accept(region.payment("p1", "A1", 100))
+        assert (await batches_looked_at(), await batches_looked_at()) == ([[1]], [])
+        await region.worker.intake.accept(region.payment("p2", "A1", 100))
+        assert await batches_looked_at() == []
+        offset += gauges.LOOK_SHARE
+        assert (await batches_looked_at(), await batches_looked_at()) == ([[1]], [])
+        await region.close("c1")
+        await region.worker.intake.accept(region.payment("p3", "A1", 100))
+        assert (await batches_looked_at(), await batches_looked_at()) == ([[2]], [])

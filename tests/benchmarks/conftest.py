@@ -19,7 +19,7 @@ Small = Callable[[Scenario], Scenario]
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     # One worker, so that the limit of its queue is the limit of all.
-    settings = {"KOPECK_QUEUE_MAX": "500"}
+    settings = {"KOPECK_QUEUE_MAX": "500", "KOPECK_LOG_AHEAD_MB": "0"}
     with running_gateway(1, tmp_path_factory.mktemp("gateway"), settings) as running:
         yield running
 

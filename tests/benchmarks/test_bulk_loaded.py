@@ -34,7 +34,7 @@ def test_the_audit_finds_nothing_wrong_with_loaded_payments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_loaded, "CHUNK", 250)
-    with running_gateway(1, tmp_path) as gateway:
+    with running_gateway(1, tmp_path, {"KOPECK_LOG_AHEAD_MB": "0"}) as gateway:
         before = asked(gateway, _INDEXES)
         assert bulk_load(gateway, 500, 3, MODELS) == 1_500
         assert bulk_load(gateway, 200, 1, MODELS) == 200

@@ -36,12 +36,12 @@ def asked(gateway: Gateway, query: str) -> list[object]:
 
 def test_the_audit_finds_nothing_wrong_and_payers_pay_on(tmp_path: Path) -> None:
     cold_load.make_region(tmp_path, ACCOUNTS, MODELS)
-    with gateway_on(tmp_path, 1, ACCOUNTS) as gateway:
+    with gateway_on(tmp_path, 1, ACCOUNTS, {"KOPECK_LOG_AHEAD_MB": "0"}) as gateway:
         before = asked(gateway, _SCHEMA)
     # A second load replaces the first.
     for rounds in (1, 3):
         cold_load.store_payments(tmp_path, PAYERS, rounds, MODELS)
-    with gateway_on(tmp_path, 1, ACCOUNTS) as gateway:
+    with gateway_on(tmp_path, 1, ACCOUNTS, {"KOPECK_LOG_AHEAD_MB": "0"}) as gateway:
         assert asked(gateway, _SCHEMA) == before
         assert asked(gateway, "SHOW fsync") == ["on"]
         HttpLoad(gateway, "on").send(ACCOUNTS, 30.0, 8)

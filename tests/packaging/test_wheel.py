@@ -83,6 +83,7 @@ def served(program: Path, folder: Path) -> None:
     with subprocess.Popen(
         [program, "serve", "--data", folder / "var", "--port", "0", "--workers", "1"],
         cwd=folder,
+        env={**os.environ, "KOPECK_LOG_AHEAD_MB": "0"},
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
