@@ -17,6 +17,7 @@ _ALL = 'kopeck_http_requests_total{route="payments"}'
 _BAD = 'kopeck_http_requests_total{route="payments",status=~"5.."}'
 # How often what is recorded is counted again → over which windows.
 WINDOWS = {"1m": ("5m", "1h"), "5m": ("2h", "1d")}
+_HOUR = 3_600
 _DAY = 86_400
 
 
@@ -172,12 +173,12 @@ def _settlement() -> list[Alert]:
     return [
         Alert(
             "SettlementLate",
-            f"max(kopeck_unsettled_age_seconds) > {3 * _DAY}",
+            f"max(kopeck_settlement_late_seconds) > {_HOUR}",
             "10m",
             "page",
-            "Money taken more than three days ago is in no approved batch",
-            {"kopeck_unsettled_age_seconds": f"{3 * _DAY}+60x200"},
-            {"kopeck_unsettled_age_seconds": f"{2 * _DAY}+60x200"},
+            "The working day on which money was to go out is over; nobody approved it",
+            {"kopeck_settlement_late_seconds": f"{_HOUR}+60x200"},
+            {"kopeck_settlement_late_seconds": "0x200"},
         ),
         Alert(
             "PayoutStuck",

@@ -143,9 +143,7 @@ def _money() -> list[dict[str, Any]]:
 def _settlement() -> list[dict[str, Any]]:
     routes = 'route=~"settlement.*|approval.*|payout.*|report.*|acquirer_report.*|bank.*"'
     return [
-        _number(
-            "Oldest unsettled money", "s", "max(kopeck_unsettled_age_seconds)", (0, 3 * 86_400)
-        ),
+        _number("Late to go out", "s", "max(kopeck_settlement_late_seconds)", (0, 3_600)),
         _number("Oldest unpaid payouts", "s", "max(kopeck_payout_age_seconds)", (0, 4 * 86_400)),
         _number(
             "Since the bank's statement", "s", "max(kopeck_statement_age_seconds)", (0, 3 * 86_400)

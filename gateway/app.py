@@ -33,6 +33,7 @@ from gateway.domain.clock import Clock, SystemClock
 from gateway.flows import deliver_webhooks
 from gateway.flows.accept_payment import Intake
 from gateway.flows.authorise_payment import Asking
+from gateway.flows.close_at_cut_off import CutOffs
 from gateway.flows.context import Context
 from gateway.flows.deliver_webhooks import Deliverer
 from gateway.flows.hear_acquirer import Hearing
@@ -64,6 +65,9 @@ GAUGES_EVERY_S = 5.0
 GAUGES_SHARE = 50
 GAUGES_SLOT = 0
 SEAL_EVERY_S = 1.0
+# How long after its moment a cut-off may be made, and how soon one that failed is tried again.
+CUT_OFF_EVERY_S = 0.5
+CUT_OFF_AGAIN_S = 5.0
 WATCH_EVERY_S = 15.0
 # As long as one takes to make: whoever pays meanwhile has half of the disk.
 LOG_FILES_EVERY_S = 0.05
@@ -123,9 +127,12 @@ async def open_context(
     wallets = wallets_of(settings)
     pool = await postgres.open_pool(settings, url)
     try:
-        yield Context(
+        context = Context(
             pool, clock or SystemClock(), settings, PlanShelf(), TermsShelf(), wallets=wallets
         )
+        # A calendar that cannot be read refuses the start, and payers wait for no library later.
+        context.days.learn(context.clock.now())
+        yield context
     finally:
         try:
             async with asyncio.timeout(settings.drain_s):
@@ -212,6 +219,8 @@ async def _running(
     if slot == GAUGES_SLOT:
         watching.append(asyncio.create_task(_count_money(context, telemetry), name="money gauges"))
         watching.append(asyncio.create_task(_seal(context), name="seals"))
+        if context.settings.close_at_cut_off == "yes":
+            watching.append(asyncio.create_task(_close(context), name="cut-offs"))
         watching.append(asyncio.create_task(_look(context, telemetry), name="standing gauges"))
         watching.append(asyncio.create_task(_lay_out_log(context.settings), name="log files"))
     try:
@@ -307,7 +316,8 @@ async def _lay_out_log(settings: Settings) -> None:
 async def _look(context: Context, telemetry: Telemetry) -> None:
     """Keeps the standing gauges fresh; a database that is away leaves them as they were."""
     ours = context.settings.database_url is None
-    watch = Watch(context.connection, context.clock, context.settings.data if ours else None)
+    data = context.settings.data if ours else None
+    watch = Watch(context.connection, context.clock, data, context.days.late_from)
     while True:
         try:
             telemetry.standing.show(await watch.look())
@@ -326,3 +336,15 @@ async def _seal(context: Context) -> None:
         except Exception as failure:
             log_bug(failure, "the seals")
         await asyncio.sleep(SEAL_EVERY_S)
+
+
+async def _close(context: Context) -> None:
+    """Closes at each cut-off; one that was missed is made up for at once."""
+    cut_offs = CutOffs(context)
+    while True:
+        try:
+            await cut_offs.close_due()
+        except Exception as failure:
+            log_bug(failure, "closing at the cut-off")
+            await asyncio.sleep(CUT_OFF_AGAIN_S)
+        await asyncio.sleep(CUT_OFF_EVERY_S)

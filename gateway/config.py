@@ -23,6 +23,7 @@ TEST_PREFIX = "KOPECK_TEST_"
 EMBEDDED_CONNECTIONS_MAX = 180
 
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
+_TIME_OF_DAY = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00", re.ASCII)
 
 
 class StartRefused(Exception):
@@ -65,6 +66,12 @@ def _time_zone(text: str) -> str:
         zoneinfo.ZoneInfo(text)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("a time zone such as Asia/Barnaul") from None
+    return text
+
+
+def _time_of_day(text: str) -> str:
+    if not _TIME_OF_DAY.fullmatch(text) or text == "00:00":
+        raise ValueError("a time 00:01..24:00")
     return text
 
 
@@ -121,6 +128,11 @@ class Settings:
     redis_url: str | None = _setting(_url("redis", "rediss", "unix"), None, secret=True)
     # Business dates, cut-offs and periods are the region's; stored times are UTC.
     timezone: str = _setting(_time_zone, "Asia/Barnaul")
+    # When a business day ends by that zone's clock; days of a centre's own beside the published
+    # calendar; and whether batches close by themselves at the cut-off before a working day.
+    cut_off: str = _setting(_time_of_day, "24:00")
+    working_calendar: Path | None = _setting(Path, None)
+    close_at_cut_off: str = _setting(_one_of("no", "yes"), "no")
     log_level: str = _setting(_one_of("debug", "info", "warning", "error"), "info")
 
     # A commit group waits at most `linger_ms` for as many as the group before it had. What waits

@@ -60,6 +60,10 @@ _STANDING: Final = {
         "unsettled_age_seconds",
         "How long ago the oldest money was taken that no approved batch has; 0 where none is.",
     ),
+    "settlement_late": (
+        "settlement_late_seconds",
+        "How long ago the working day ended on which that money was to go out; or 0.",
+    ),
     "payout_age": (
         "payout_age_seconds",
         "How long ago the oldest payouts were approved that the bank has not carried out; or 0.",
@@ -118,6 +122,8 @@ class StandingFigures(Protocol):
     def suspense_age(self) -> float: ...
     @property
     def unsettled_age(self) -> float: ...
+    @property
+    def settlement_late(self) -> float: ...
     @property
     def payout_age(self) -> float: ...
     @property

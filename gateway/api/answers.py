@@ -250,6 +250,16 @@ class BatchEventShown(Struct):
     reason: str | None
 
 
+class BusinessDayShown(Struct):
+    """What a batch has of one business day: split among recipients, and given back."""
+
+    business_day: date
+    payments: int
+    amount: Kopecks
+    refunds: int
+    refunded: Kopecks
+
+
 class SettlementBatchShown(Struct):
     """A settlement batch with a position for every recipient in it, and payouts once approved."""
 
@@ -261,7 +271,16 @@ class SettlementBatchShown(Struct):
             " cancelled; cut while it is counted"
         ),
     ]
-    business_date: date
+    business_date: Annotated[date, Meta(description="The last business day in it")]
+    settlement_date: Annotated[
+        date | None, Meta(description="The working day on which its money is to go out")
+    ]
+    cut_off: Annotated[
+        datetime | None, Meta(description="What it was closed for by itself; null by a person")
+    ]
+    business_days: Annotated[
+        list[BusinessDayShown], Meta(description="Those on which anything came")
+    ]
     payments: int | None
     positions: list[PositionShown]
     payouts: list[PayoutShown]

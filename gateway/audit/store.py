@@ -65,6 +65,7 @@ CHECKS: dict[str, str] = {
         HAVING p.amount IS NULL OR sum(f.amount) > p.amount
             OR bool_or(coalesce(packed_sum(f.shares), f.amount) <> f.amount)
     """,
+    "batch_days_wrong": "SELECT row, detail FROM wrong_batch_days",
     "ledger_unbalanced": """
         SELECT 'settlement batch ' || settlement_batch,
                sum(credit_kopecks - debit_kopecks) || ' kopecks out of balance'

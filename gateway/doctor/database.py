@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from gateway.calendar import BusinessDays
 from gateway.config import StartRefused
 from gateway.doctor.finding import Finding, ill, look, well
 from gateway.domain.clock import Clock
@@ -16,16 +17,16 @@ _CONNECTIONS_SHARE: Final = 0.9
 _LAG_BYTES: Final = 64 * 2**20
 _OLD_KEY: Final = timedelta(days=365)
 _DAY_S: Final = 86_400
+_HOUR_S: Final = 3_600
 # The same bounds as the alerts', and their pages.
 _AGES: Final = (
     ("suspense_age", "suspense", 3, "docs/runbooks/SuspenseAged.md"),
-    ("unsettled_age", "settlement", 3, "docs/runbooks/SettlementLate.md"),
     ("payout_age", "payouts", 4, "docs/runbooks/PayoutStuck.md"),
     ("statement_age", "statements", 3, "docs/runbooks/StatementMissing.md"),
 )
 
 
-async def examine(conn: Any, clock: Clock) -> AsyncIterator[Finding]:
+async def examine(conn: Any, clock: Clock, days: BusinessDays) -> AsyncIterator[Finding]:
     """Everything behind this connection; what needs tables only where the schema is ours."""
     version = await conn.fetchval("SELECT current_setting('server_version')")
     try:
@@ -41,7 +42,7 @@ async def examine(conn: Any, clock: Clock) -> AsyncIterator[Finding]:
         yield ill("schema", "not the one of this program", advice)
         return
     yield well("schema", f"{len(migrate.migrations())} migrations, as in this program")
-    standing = await Watch(lambda: nullcontext(conn), clock, None).look()
+    standing = await Watch(lambda: nullcontext(conn), clock, None, days.late_from).look()
     for finding in _standing(standing):
         yield finding
     for finding in _keys(await keys.listed(conn), clock.now()):
@@ -60,6 +61,12 @@ def _standing(standing: Standing) -> Iterator[Finding]:
     else:
         yield well("connections", used)
     yield _replicas(standing)
+    late = standing.settlement_late / _HOUR_S
+    if late > 1:
+        told = f"money that was to go out is in no approved batch, for {late:.1f} hours"
+        yield look("settlement", told, "See docs/runbooks/SettlementLate.md")
+    else:
+        yield well("settlement", "nothing is late")
     for field, what, days, page in _AGES:
         age = getattr(standing, field)
         told = f"the oldest has waited {age / _DAY_S:.1f} days" if age else "nothing waits"

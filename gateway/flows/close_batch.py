@@ -9,17 +9,18 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import orjson
 
+from gateway.calendar import store as calendar_store
+from gateway.domain.business_days import Due
 from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, new_id, shown
 from gateway.domain.party import Caller
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.domain.states import SETTLEMENT_BATCH as STATES
 from gateway.domain.states import next_state
-from gateway.flows import tell_recipients
+from gateway.flows import batch_days, tell_recipients
 from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
 from gateway.flows.patience import patiently
@@ -38,13 +39,22 @@ from gateway.settlement import store as settlement_store
 from gateway.settlement.store import BatchEvent, BatchRow, PositionRow
 
 
+class ClosedSince(Exception):
+    """Somebody has closed since the cut-off: there is nothing left to close for it."""
+
+
 async def close(
-    context: Context, claim: Claim, caller: Caller, business_date: date | None
+    context: Context,
+    claim: Claim,
+    caller: Caller,
+    business_date: date | None,
+    due: Due | None = None,
 ) -> Answer:
-    """Close what is open up to now: `{"id", "state", "payments", "positions": […]}`."""
+    """Close what is open up to now: `{"id", "state", "payments", "positions": […]}`.
+
+    `due` is the cut-off it is closed for; ClosedSince where another close came after that.
+    """
     batch = new_id()
-    now = context.clock.now()
-    day = business_date or now.astimezone(ZoneInfo(context.settings.timezone)).date()
 
     async def cut() -> StoredClaim | None:
         async with (
@@ -54,9 +64,16 @@ async def close(
             _, before = await journal_store.claim(conn, [(claim, None, batch)])
             first = before.get((claim.caller, claim.key))
             if first is None:
+                now = context.clock.now()
+                if due is not None and await calendar_store.closed_since(conn, due.moment, now):
+                    raise ClosedSince
                 number = await settlement_store.cut(conn)
+                days = await batch_days.begin(context, conn, number, now, business_date, due)
                 state = next_state(STATES, "open", "cut")
-                await settlement_store.add(conn, number, batch, state, day, now, caller.number)
+                await settlement_store.add(
+                    conn, number, batch, state, days.last, now, caller.number
+                )
+                await calendar_store.add(conn, number, days)
             return first
 
     first = await patiently(context, cut)
@@ -85,6 +102,7 @@ async def _counted(context: Context, claim: Claim, batch: UUID) -> bytes:
                 state = next_state(STATES, "cut", "count")
                 await settlement_store.count(conn, number, state)
                 await number_orders(conn, number)
+                await batch_days.count(context, conn, number)
                 await _tell(context, conn, number)
             content = orjson.dumps(await batch_shown(conn, batch))
             await journal_store.answer(conn, claim, content)
@@ -181,6 +199,7 @@ async def batch_shown(conn: Any, batch: UUID) -> dict[str, object]:
     seals = await seal_store.of_batch(conn, batch)
     return {
         **_shown(row, positions),
+        **await batch_days.shown(conn, row.number),
         "payouts": [_payout(payout) for payout in payouts],
         "events": [_event(event) for event in events],
         "seals": [_seal(seal) for seal in seals],

@@ -1,10 +1,12 @@
 """What every flow needs at hand; made once by gateway.app for each worker."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
 
+from gateway.calendar import BusinessDays, days_of
 from gateway.config import Settings
 from gateway.domain.clock import Clock
 from gateway.flows.wallets import Wallets
@@ -23,6 +25,11 @@ class Context:
     terms: TermsShelf
     structures: StructureShelf = field(default_factory=StructureShelf)
     wallets: Wallets = field(default_factory=Wallets)
+
+    @cached_property
+    def days(self) -> BusinessDays:
+        """The centre's business days; StartRefused where its own calendar cannot be read."""
+        return days_of(self.settings)
 
     def connection(self) -> Any:
         """A connection for `async with`; TimeoutError where none is free for too long."""

@@ -5,11 +5,13 @@ the same; the bank is given one of them.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from gateway.calendar import BatchDays
+from gateway.calendar import store as calendar_store
 from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, derived_id, shown
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.flows.context import Context
@@ -43,9 +45,11 @@ async def prepare_payouts(
 ) -> None:
     """Store one payout for each positive position and the file of them all.
 
-    The orders of the file add up to what the positions owe, or nothing is approved.
+    The orders of the file add up to what the positions owe, or nothing is approved. They are dated
+    a working day: today, or the next where the cut-off is past or nobody works.
     """
-    local = at.astimezone(ZoneInfo(context.settings.timezone))
+    day = context.days.order_date(at)
+    days = await calendar_store.find(conn, batch.number)
     payer = await _payer(conn)
     known = {
         recipient.id: (number, recipient)
@@ -62,31 +66,31 @@ async def prepare_payouts(
             order_number = position.order_number
         order = Order(
             number=order_number,
-            date=local.date(),
+            date=day,
             amount_kopecks=position.payable,
             recipient=party(recipient),
-            purpose=_purpose(batch),
+            purpose=_purpose(batch, days),
         )
         payouts.append((derived_id(batch.id, position.recipient), number, order))
     orders = [order for _, _, order in payouts]
     if sum(order.amount_kopecks for order in orders) != sum(p.payable for p in owed):
         raise InvariantBroken("Expected payment orders that add up to what is owed")
-    files = list(_files(context, batch, payer, payouts, local))
+    files = list(_files(context, batch, payer, payouts, day, at))
     await settlement_store.set_payer(conn, batch.number, payer.account, payer.bic)
     if payouts:
-        await payout_store.add(conn, batch.number, local.date(), payouts)
+        await payout_store.add(conn, batch.number, day, payouts)
     for name, content in files:
         await payout_store.add_file(conn, batch.number, name, content, at)
 
 
 def _files(
-    context: Context, batch: BatchRow, payer: Party, payouts: Payouts, local: datetime
+    context: Context, batch: BatchRow, payer: Party, payouts: Payouts, day: date, at: datetime
 ) -> Iterator[tuple[str, bytes]]:
     settings = context.settings
+    local = at.astimezone(ZoneInfo(settings.timezone))
     orders = [order for _, _, order in payouts]
     yield "1c", one_c.write(payer, orders, local)
     author = settings.ed_author or ed101.author_of(payer.bic)
-    day = local.date()
     yield "ed101", ed101.write(payer, orders, day, batch.number, author, settings.ed_receiver)
     message = (shown(SETTLEMENT_BATCH, batch.id), shown(_GROUP, batch.id))
     named = [(shown(PAYOUT, payout), order) for payout, _, order in payouts]
@@ -117,10 +121,12 @@ async def _payer(conn: Any) -> Party:
     return TRIAL_CENTRE if centre is None else party(centre[1])
 
 
-def _purpose(batch: BatchRow) -> str:
+def _purpose(batch: BatchRow, days: BatchDays | None) -> str:
     day = batch.business_date.strftime("%d.%m.%Y")
+    first = day if days is None else days.first.strftime("%d.%m.%Y")
+    period = day if first == day else f"{first}-{day}"
     report = shown(SETTLEMENT_BATCH, batch.id)
     return (
-        f"Перечисление платежей населения за ЖКУ за {day}, реестр {batch.number} от {day}"
+        f"Перечисление платежей населения за ЖКУ за {period}, реестр {batch.number} от {day}"
         f" ({report}). НДС не облагается"
     )

@@ -11,13 +11,14 @@ from uuid import UUID
 
 from gateway.domain.ids import SETTLEMENT_BATCH, shown
 from gateway.domain.refusals import InvariantBroken, Refusal
+from gateway.flows import batch_days
 from gateway.flows.context import Context
 from gateway.flows.patience import patiently
 from gateway.flows.seal_batches import counted_root
 from gateway.journal.db_transaction import counting
 from gateway.parties import store as party_store
 from gateway.settlement import store as settlement_store
-from gateway.settlement.report_forms import FORMATS, report_form
+from gateway.settlement.report_forms import FORMATS, ReportForm, report_form
 from gateway.settlement.store import BatchRow, PositionRow
 from splitcore import ShareRows
 
@@ -42,6 +43,7 @@ async def report(
         if row is None or party is None:
             raise Refusal("not_found", "Expected a settlement batch and a recipient")
         positions = await settlement_store.positions(conn, row.number)
+        days = {} if row.payments is None else await batch_days.of_report(context, conn, row)
         laid_out = await settlement_store.laid_out(conn, row.number)
     if row.payments is None:
         raise Refusal("state_conflict", "Expected a batch that is counted; close it again")
@@ -51,7 +53,8 @@ async def report(
     if not laid_out:
         await _lay_out(context, row.number)
     root = await counted_root(context, batch)
-    return _chunks(context, row, position, party[0], name, root)
+    form = report_form(name, shown(SETTLEMENT_BATCH, batch), recipient, root.hex(), days)
+    return _chunks(context, row, position, party[0], form)
 
 
 async def _lay_out(context: Context, number: int) -> None:
@@ -67,10 +70,8 @@ async def _chunks(
     batch: BatchRow,
     position: PositionRow,
     recipient: int,
-    name: str,
-    root: bytes,
+    form: ReportForm,
 ) -> AsyncGenerator[bytes, None]:
-    form = report_form(name, shown(SETTLEMENT_BATCH, batch.id), position.recipient, root.hex())
     rows = ShareRows(form.layout)
     yield form.head()
     async with aclosing(_pages(context, batch.number, recipient, rows, form.text)) as read:

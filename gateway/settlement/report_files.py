@@ -6,6 +6,7 @@ what is owed; whoever writes a report checks that its rows are the position they
 
 import csv
 import io
+from collections.abc import Mapping
 from typing import Final
 
 import orjson
@@ -51,10 +52,12 @@ def csv_text(text: str) -> bytes:
     return line.getvalue().removesuffix(";\r\n").encode()
 
 
-def json_head(settlement_batch: str, recipient: str, root: str) -> bytes:
-    """The beginning of a JSON report, up to its rows."""
+def json_head(
+    settlement_batch: str, recipient: str, root: str, days: Mapping[str, object]
+) -> bytes:
+    """The beginning of a JSON report, up to its rows; `days` tells its business days."""
     opened = orjson.dumps(
-        {"settlement_batch": settlement_batch, "recipient": recipient, "root": root}
+        {"settlement_batch": settlement_batch, "recipient": recipient, "root": root, **days}
     )
     return opened[:-1] + b',"rows":['
 

@@ -1,6 +1,6 @@
 """The formats of a recipient's report, each as what goes before its rows, around and after them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from gateway.settlement.report_book import XLSX_LAYOUT, ReportBook, xlsx_text
@@ -38,11 +38,16 @@ class ReportForm(Protocol):
         """What goes after them, which add up so (kopecks)."""
 
 
-def report_form(name: str, settlement_batch: str, recipient: str, root: str) -> ReportForm:
-    """The form of a format in FORMATS; `root` is that of the batch's seal, in hexadecimal."""
+def report_form(
+    name: str, settlement_batch: str, recipient: str, root: str, days: Mapping[str, object]
+) -> ReportForm:
+    """The form of a format in FORMATS; `root` is that of the batch's seal, in hexadecimal.
+
+    `days` tells the batch's business days, where the form has room for them.
+    """
     if name == "csv":
         return _Csv(root)
-    return _Json(settlement_batch, recipient, root) if name == "json" else _Xlsx(root)
+    return _Json(settlement_batch, recipient, root, days) if name == "json" else _Xlsx(root)
 
 
 class _Csv:
@@ -66,8 +71,10 @@ class _Json:
     layout: Sequence[bytes] = JSON_LAYOUT
     text = staticmethod(json_text)
 
-    def __init__(self, settlement_batch: str, recipient: str, root: str) -> None:
-        self._head = json_head(settlement_batch, recipient, root)
+    def __init__(
+        self, settlement_batch: str, recipient: str, root: str, days: Mapping[str, object]
+    ) -> None:
+        self._head = json_head(settlement_batch, recipient, root, days)
         self._begun = False
 
     def head(self) -> bytes:

@@ -16,6 +16,8 @@ from gateway.domain.refusals import Refusal
 
 ROLES = ("acquirer", "operator", "approver", "auditor")
 NAME_MAX = 64
+# Names of keys have no space.
+MACHINE = "the cut-off"
 
 _SECRET_PREFIX = "kp_"  # noqa: S105  (lets secret scanners find a leaked key)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -144,6 +146,18 @@ async def find_named(conn: asyncpg.Connection, name: str, role: str) -> Caller |
         role,
     )
     return None if row is None else Caller(**row)
+
+
+async def machine(conn: asyncpg.Connection) -> Caller:
+    """Who the machine is where it acts by itself; no key can ever have its name."""
+    await conn.execute(
+        "INSERT INTO callers (name, role) VALUES ($1, 'operator') ON CONFLICT DO NOTHING", MACHINE
+    )
+    row = await conn.fetchrow(
+        "SELECT number, name, role, recipient FROM callers WHERE name = $1 AND role = 'operator'",
+        MACHINE,
+    )
+    return Caller(**row)
 
 
 async def find_caller(conn: asyncpg.Connection, secret_sha256: bytes) -> Caller | None:

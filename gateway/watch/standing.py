@@ -37,12 +37,14 @@ class Disk(Struct, frozen=True):
 class Standing(Struct, frozen=True):
     """Ages in seconds, 0 where nothing waits; `clock_skew` is the database's clock less ours.
 
+    `settlement_late` counts from the end of the working day on which the money was to go out;
     `replica_lag` is in bytes of the log, None where the role may not see it; `disk` is None where
     the database is not on this machine; `counted` are the database's counts since it began.
     """
 
     suspense_age: float
     unsettled_age: float
+    settlement_late: float
     payout_age: float
     statement_age: float
     clock_skew: float
@@ -60,9 +62,17 @@ class Standing(Struct, frozen=True):
 class Watch:
     """Looks again and again; keeps from where the next look has to begin."""
 
-    def __init__(self, connection: Connection, clock: Clock, data: Path | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        clock: Clock,
+        data: Path | None,
+        late_from: Callable[[datetime], datetime],
+    ) -> None:
+        """`late_from` tells from when money that was taken at a moment is late."""
         self._connection = connection
         self._clock = clock
+        self._late_from = late_from
         self._data = data
         self._suspense_from = UUID(int=0)
         # The unapproved batch that was looked at last, and its first money.
@@ -81,6 +91,7 @@ class Watch:
         return Standing(
             self._age(suspense),
             self._age(unsettled),
+            self._age(None if unsettled is None else self._late_from(unsettled)),
             self._age(approved),
             # Only while something waits to be stated, and only since then.
             self._age(None if approved is None else max(approved, stated or approved)),

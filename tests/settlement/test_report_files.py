@@ -91,7 +91,7 @@ def test_text_reads_back(text: str) -> None:
 
 def test_json_has_the_rows_and_their_totals() -> None:
     raw = (
-        json_head("sb_1", "heat", "ab12")
+        json_head("sb_1", "heat", "ab12", {})
         + rows(JSON_LAYOUT, json_text('"Тепло";'))[1:]
         + json_tail(2, 62_182, 933, 100)
     )
@@ -121,4 +121,4 @@ def test_json_has_the_rows_and_their_totals() -> None:
 
 
 def test_json_of_no_rows_is_still_a_document() -> None:
-    assert orjson.loads(json_head("sb_1", "heat", "ab12") + json_tail(0, 0, 0, 0))["rows"] == []
+    assert orjson.loads(json_head("sb_1", "heat", "ab12", {}) + json_tail(0, 0, 0, 0))["rows"] == []

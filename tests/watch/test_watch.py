@@ -25,7 +25,8 @@ class Ahead:
 
 
 def watch_of(region: Region, clock: Ahead, data: Path | None = None) -> Watch:
-    return Watch(lambda: nullcontext(region.conn), clock, data)
+    late_from = region.worker.context.days.late_from
+    return Watch(lambda: nullcontext(region.conn), clock, data, late_from)
 
 
 async def test_suspense_is_as_old_as_its_oldest_payment_that_is_left(database_url: str) -> None:
@@ -102,6 +103,30 @@ async def test_money_is_unsettled_until_its_batch_is_approved_and_then_unpaid(
         assert found.payout_age >= 3 * 3600
 
 
+async def test_money_is_late_once_the_working_day_is_over_that_it_was_to_go_out_on(
+    database_url: str,
+) -> None:
+    async with region_in(database_url) as region:
+        await region.load(bill("A"))
+        await region.pay("p", "A", 50_000)
+        await region.conn.execute("ALTER TABLE payments DISABLE TRIGGER USER")
+        # Taken on the evening of 31 December; nobody works before 11 January.
+        taken = datetime(2026, 12, 31, 12, tzinfo=UTC)
+        await region.conn.execute("UPDATE payments SET accepted_at = $1", taken)
+        clock = Ahead()
+        watch = watch_of(region, clock)
+        over = datetime(2027, 1, 11, 17, tzinfo=UTC)
+        clock.by = over - timedelta(minutes=1) - datetime.now(UTC)
+        found = await watch.look()
+        assert found.unsettled_age > 11 * 86_400
+        assert found.settlement_late == 0
+        clock.by += timedelta(hours=1)
+        assert 3_500 < (await watch.look()).settlement_late < 3_600
+        closed = await region.close("c")
+        await region.approve("a", batch_id(closed["id"]))
+        assert (await watch.look()).settlement_late == 0
+
+
 async def test_a_clock_that_is_away_is_told_from_a_slow_answer() -> None:
     at = datetime(2026, 11, 24, 12, tzinfo=UTC)
     second = timedelta(seconds=1)
@@ -132,7 +157,7 @@ def test_counts_of_the_server_go_on_when_it_begins_again() -> None:
 
     def shown(commits: int) -> float | None:
         counted = dict.fromkeys(store.COUNTED, 0) | {"commits": commits}
-        gauges.show(Standing(0, 0, 0, 0, 0, 1, 2, 3, 0, 4, 0, None, counted, None))
+        gauges.show(Standing(0, 0, 0, 0, 0, 0, 1, 2, 3, 0, 4, 0, None, counted, None))
         return report.get_sample_value("kopeck_database_commits_total")
 
     assert [shown(n) for n in (1_000, 1_007, 3, 10)] == [0, 7, 7, 14]

@@ -1,0 +1,121 @@
+"""SQL of the business days of batches."""
+
+from datetime import date, datetime
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.calendar.days import BatchDays
+
+_ADD = """
+    INSERT INTO batch_dates (settlement_batch, first_day, last_day, settlement_date, due_at)
+    VALUES ($1, $2, $3, $4, $5)
+"""
+_FIND = """
+    SELECT first_day, last_day, settlement_date, due_at FROM batch_dates
+    WHERE settlement_batch = $1
+"""
+# Ids are made in the order of time.
+_BEGUN = """
+    SELECT b.closed_at, d.last_day, d.due_at,
+           CASE WHEN b.number IS NULL
+                THEN (SELECT accepted_at FROM payments ORDER BY id LIMIT 1) END AS first_payment
+    FROM (SELECT) AS nothing LEFT JOIN settlement_batches AS b ON b.number = $1 - 1
+    LEFT JOIN batch_dates AS d ON d.settlement_batch = b.number
+"""
+_CLOSED_SINCE = """
+    SELECT EXISTS (
+        SELECT FROM settlement_batches
+        WHERE number = (SELECT settlement_batch - 1 FROM cut) AND closed_at BETWEEN $1 AND $2)
+"""
+_TAKEN = "SELECT EXISTS (SELECT FROM payments)"
+_COUNT_ONE = """
+    INSERT INTO batch_days (settlement_batch, business_day, payments, amount, refunds, refunded)
+    SELECT b.number, $2, b.payments,
+           (SELECT coalesce(sum(gross), 0) FROM positions WHERE settlement_batch = $1),
+           b.refunds,
+           (SELECT coalesce(sum(amount), 0) FROM refunds WHERE settlement_batch = $1)
+    FROM settlement_batches AS b WHERE b.number = $1 AND (b.payments > 0 OR b.refunds > 0)
+"""
+# A row is in the batch that it is stamped with, whatever a clock said: one from before the first
+# day, or after the last, counts to that.
+_COUNT = """
+    INSERT INTO batch_days (settlement_batch, business_day, payments, amount, refunds, refunded)
+    SELECT $1, ($2::date[])[1 + width_bucket(at, $3::timestamptz[])], sum(payments), sum(amount),
+           sum(refunds), sum(refunded)
+    FROM (SELECT at, 1 AS payments, amount, 0 AS refunds, 0 AS refunded FROM allocations
+          WHERE settlement_batch = $1
+          UNION ALL
+          SELECT refunded_at, 0, 0, 1, amount FROM refunds WHERE settlement_batch = $1) AS moved
+    GROUP BY 2
+"""
+_DAYS = """
+    SELECT business_day, payments, amount, refunds, refunded FROM batch_days
+    WHERE settlement_batch = $1 ORDER BY business_day
+"""
+COUNT_TIMEOUT_S = 600.0
+
+
+class Begun(Struct, frozen=True):
+    """What a batch began after: the close before it, or the first payment of all.
+
+    `last_day` and `due_at` are of the batch before, None where it has none or there is none.
+    """
+
+    closed_at: datetime | None
+    last_day: date | None
+    due_at: datetime | None
+    first_payment: datetime | None
+
+
+class DayRow(Struct, frozen=True):
+    """What a batch has of one business day, in kopecks."""
+
+    business_day: date
+    payments: int
+    amount: int
+    refunds: int
+    refunded: int
+
+
+async def add(conn: Any, number: int, days: BatchDays) -> None:
+    """Keep the days of a batch that was just cut."""
+    await conn.execute(_ADD, number, days.first, days.last, days.settlement_date, days.due_at)
+
+
+async def find(conn: Any, number: int) -> BatchDays | None:
+    """The days of a batch; None where it was closed before there were any."""
+    row = await conn.fetchrow(_FIND, number)
+    return None if row is None else BatchDays(*row.values())
+
+
+async def begun(conn: Any, number: int) -> Begun:
+    """What this batch began after."""
+    return Begun(*(await conn.fetchrow(_BEGUN, number)).values())
+
+
+async def closed_since(conn: Any, since: datetime, now: datetime) -> bool:
+    """Whether the batch before the open one was closed between these moments."""
+    found: bool = await conn.fetchval(_CLOSED_SINCE, since, now)
+    return found
+
+
+async def anything_taken(conn: Any) -> bool:
+    """Whether there was ever a payment."""
+    found: bool = await conn.fetchval(_TAKEN)
+    return found
+
+
+async def count(conn: Any, number: int, ends: list[tuple[date, datetime]]) -> None:
+    """Add a counted batch's rows up by its business days, of which each has its end."""
+    if len(ends) == 1:
+        await conn.execute(_COUNT_ONE, number, ends[0][0], timeout=COUNT_TIMEOUT_S)
+        return
+    days = [day for day, _ in ends]
+    moments = [moment for _, moment in ends[:-1]]
+    await conn.execute(_COUNT, number, days, moments, timeout=COUNT_TIMEOUT_S)
+
+
+async def of_batch(conn: Any, number: int) -> list[DayRow]:
+    """The business days of a batch on which anything came, in their order."""
+    return [DayRow(*row.values()) for row in await conn.fetch(_DAYS, number)]
