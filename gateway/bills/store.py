@@ -46,8 +46,12 @@ _OPEN_NEXT = f"""
 # Account by account, and payment by payment: nothing else keeps the planner from reading every
 # payment or refund there is.
 _LAST_KNOWN = """
-    SELECT u.account, (SELECT coalesce(max(a.sequence), 0) FROM allocations AS a
-                       WHERE a.subscriber_account = u.account AND a.at <= u.as_of) AS sequence
+    SELECT u.account, greatest(
+               (SELECT coalesce(max(a.sequence), 0) FROM allocations AS a
+                WHERE a.subscriber_account = u.account AND a.at <= u.as_of),
+               (SELECT max(l.counts_as) FROM legs AS l
+                WHERE l.subscriber_account = u.account AND l.lot = l.id AND l.at <= u.as_of)
+           ) AS sequence
     FROM unnest($1::text[], $2::timestamptz[]) AS u (account, as_of)
 """
 _RECEIVED = """
@@ -55,15 +59,24 @@ _RECEIVED = """
     FROM unnest($1::text[], $2::int[]) AS u (account, counts_from)
     CROSS JOIN LATERAL (
         SELECT part.service, sum(moved.sign * s.kopecks)::bigint AS kopecks
-        FROM allocations AS a
+        FROM (
+            SELECT a.payment, a.payment AS lot, a.plan, a.shares FROM allocations AS a
+            WHERE a.subscriber_account = u.account AND a.sequence > u.counts_from
+            UNION ALL
+            SELECT NULL, g.lot, g.plan, g.shares FROM legs AS g
+            WHERE g.subscriber_account = u.account AND g.counts_as > u.counts_from AND g.lot = g.id
+        ) AS a
         CROSS JOIN LATERAL (
             SELECT a.plan, a.shares, 1 AS sign
             UNION ALL
             SELECT r.plan, r.shares, -1 FROM refunds AS r WHERE r.payment = a.payment
+            UNION ALL
+            SELECT l.plan, l.shares, l.sign FROM legs AS l
+            WHERE l.subscriber_account = u.account AND l.lot = a.lot AND l.lot <> l.id
         ) AS moved
         CROSS JOIN LATERAL unpack(moved.shares) AS s
         JOIN split_plan_parts AS part ON part.plan = moved.plan AND part.place = s.place
-        WHERE a.subscriber_account = u.account AND a.sequence > u.counts_from AND s.kopecks > 0
+        WHERE s.kopecks > 0
         GROUP BY part.service
     ) AS found
 """

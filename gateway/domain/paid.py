@@ -52,3 +52,29 @@ def taken_back_by_service(
         left[at] -= take
         remaining[services[at]] = remaining.get(services[at], 0) - take
     return pack(left)
+
+
+def given_back_by_service(
+    paid: bytes, due: bytes, services: Sequence[str], tiers: Sequence[int], back: Mapping[str, int]
+) -> bytes:
+    """Paid (packed) and what services get back of what was taken from them before.
+
+    What was filled first is filled first: lower tiers before higher, earlier charges before later;
+    what no charge of a service owes goes to its last one. Services that the bill does not name
+    count nowhere.
+    """
+    left, dues = unpack(paid), unpack(due)
+    remaining = dict(back)
+    order = sorted(range(len(left)), key=lambda at: (tiers[at], at))
+    for at in order:
+        take = min(max(dues[at] - left[at], 0), remaining.get(services[at], 0))
+        left[at] += take
+        remaining[services[at]] = remaining.get(services[at], 0) - take
+    for at in reversed(order):
+        left[at] += remaining.pop(services[at], 0)
+    return pack(left)
+
+
+def given_back(paid: bytes, charges: Sequence[int]) -> bytes:
+    """Paid (packed) and what each charge gets back, for a payment to this very bill."""
+    return pack([before + back for before, back in zip(unpack(paid), charges, strict=True)])

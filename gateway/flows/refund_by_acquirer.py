@@ -175,7 +175,7 @@ class Refunding:
             if reserved:
                 # A bank that numbers no refunds tells one from another by what is left alone.
                 raise Refusal("state_conflict", "Expected the refund before it to be settled")
-            if amount > row.amount - row.refunded:
+            if amount > row.left:
                 raise Refusal(
                     "refund_exceeds_payment", "Expected no more than is left of the payment"
                 )

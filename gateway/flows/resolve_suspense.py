@@ -31,7 +31,7 @@ async def resolve(
 
     async def act(conn: Any, cut: Cut) -> dict[str, object]:
         row = await locked_payment(conn, caller, payment)
-        if row.bill is not None or row.refunded == row.amount:
+        if row.bill is not None or row.left == 0:
             raise Refusal("state_conflict", "Expected a payment with money in suspense")
         bill = (await bill_store.lock(conn, [account])).get(account)
         if bill is None:
@@ -51,7 +51,7 @@ async def _place(
     split = GroupSplit(context.plans, context.terms)
     split.add_bill(bill)
     account = bill.subscriber_account
-    amount = row.amount - row.refunded
+    amount = row.left
     meant = still_meant(row.designation, plan.service_index, amount)
     # The payer already paid the surcharge when the payment was taken.
     position = split.add_payment(account, plan, amount, False, None, meant)
@@ -62,7 +62,7 @@ async def _place(
     await bill_store.save_paid(conn, [(account, split.paid(account), bill.sequence + 1)])
     return {
         "id": shown(PAYMENT, row.id),
-        "state": ACCEPTED if row.refunded == 0 else "partially_refunded",
+        "state": ACCEPTED if row.left == row.amount else "partially_refunded",
         "subscriber_account": account,
         "amount": allocation.amount,
         "charges": allocation.charges,

@@ -29,7 +29,7 @@ def _shown(context: Context, row: PaymentRow) -> Payment:
     return Payment(
         id=row.id,
         caller=row.caller,
-        state=payment_state(row.bill is None, row.amount, row.refunded),
+        state=payment_state(row.bill is None, row.amount, row.amount - row.left),
         subscriber_account=row.placed_on,
         amount=row.amount,
         surcharge=row.surcharge,

@@ -41,7 +41,8 @@ class PaidBill(NamedTuple):
 
 class PaymentRow(Struct, frozen=True):
     """A stored payment with what came of it. `plan`, `bill` and the packed vectors are None in
-    suspense; once that is resolved they are the resolution's, and `resolved` says so.
+    suspense; once that is resolved they are the resolution's, and `resolved` says so. `refunded` is
+    what went back to the payer, `charged_back` what his bank took and did not return.
     """
 
     id: UUID
@@ -64,6 +65,12 @@ class PaymentRow(Struct, frozen=True):
     shares: bytes | None
     commissions: bytes | None
     refunded: int
+    charged_back: int
+
+    @property
+    def left(self) -> int:
+        """Kopecks of the payment that are still with us."""
+        return self.amount - self.refunded - self.charged_back
 
     def as_first_answered(self) -> "PaymentRow":
         """The row as it stood when the payment was accepted."""
@@ -79,8 +86,9 @@ class PaymentRow(Struct, frozen=True):
                 shares=None,
                 commissions=None,
                 refunded=0,
+                charged_back=0,
             )
-        return _changed(self, refunded=0)
+        return _changed(self, refunded=0, charged_back=0)
 
 
 class RefundRow(Struct, frozen=True):
@@ -128,6 +136,7 @@ def payment_row(row: Mapping[str, Any]) -> PaymentRow:
         shares=row[prefix + "shares"],
         commissions=row[prefix + "commissions"],
         refunded=row["refunded"],
+        charged_back=row["charged_back"],
     )
 
 

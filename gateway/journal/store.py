@@ -71,7 +71,10 @@ _PAYMENT = """
            r.sequence AS resolved_sequence, r.plan AS resolved_plan, r.shares AS resolved_shares,
            r.commissions AS resolved_commissions, rb.period AS resolved_period,
            coalesce((SELECT sum(f.amount) FROM refunds AS f WHERE f.payment = p.id), 0)::bigint
-               AS refunded
+               AS refunded,
+           (coalesce((SELECT sum(c.amount) FROM chargebacks AS c WHERE c.payment = p.id), 0)
+            - coalesce((SELECT sum(v.amount) FROM chargeback_reversals AS v
+                        WHERE v.payment = p.id), 0))::bigint AS charged_back
     FROM payments AS p
     LEFT JOIN bills AS b ON b.subscriber_account = p.subscriber_account AND b.number = p.bill
     LEFT JOIN resolutions AS r ON r.payment = p.id
@@ -93,7 +96,8 @@ _SEARCH_ACCOUNT = (
     _PAYMENT
     + """
     WHERE p.id IN (SELECT id FROM payments WHERE subscriber_account = $1
-                   UNION SELECT payment FROM resolutions WHERE subscriber_account = $1)
+                   UNION SELECT payment FROM resolutions WHERE subscriber_account = $1
+                   UNION SELECT payment FROM legs WHERE subscriber_account = $1)
 """
     + _PAGE
 )
@@ -367,7 +371,7 @@ async def add_refund(
         refund.amount,
         refund.caller,
         cut.settlement_batch,
-        payment.plan,
+        None if refund.shares is None else payment.plan,
         payment.placed_on,
         refund.shares,
         refund.sequence,
