@@ -4,7 +4,8 @@ cdef extern from "string.h" nogil:
     void *memchr(const void *s, int c, size_t n)
 
 cdef enum:
-    LAYOUT_TEXTS = 10
+    LAYOUT_TEXTS = 14
+    ROW_KINDS = 6  # 0 a payment, 1 a refund, ...; what is odd is taken back
     RECORD_HEAD = 29  # place, moment, payment, kind
     MOMENT_TEXT = 32
     HEX_TEXT = 32
@@ -267,7 +268,7 @@ cdef class ShareRows:
             if count == self.records_room:
                 self.grow_records()
             record = &self.records[count]
-            if end - at <= RECORD_HEAD or at[RECORD_HEAD - 1] > 1:
+            if end - at <= RECORD_HEAD or at[RECORD_HEAD - 1] >= ROW_KINDS:
                 raise not_a_record("a head")
             memcpy(&place, at, 4)
             memcpy(&moment, at + 4, 8)
@@ -328,13 +329,14 @@ cdef class ShareRows:
         return self.text + used
 
     cdef char *put_record(self, const record_t *record, char *out) except NULL:
-        """The rows of one payment or refund."""
+        """The rows of one payment, or of what became of it."""
         cdef int64_t values[PARTS_MAX]
         cdef int64_t shares[PARTS_MAX]
         cdef int64_t withheld[PARTS_MAX]
         cdef const page_text_t *services[PARTS_MAX]
         cdef const uint8_t *vector = record.start + RECORD_HEAD + record.texts
-        cdef bint is_refund = record.start[RECORD_HEAD - 1]
+        cdef int kind = record.start[RECORD_HEAD - 1]
+        cdef int sign = -1 if kind & 1 else 1
         cdef int64_t total = 0, commission = 0
         cdef Py_ssize_t room = 0
         cdef int i, count = 0
@@ -355,7 +357,7 @@ cdef class ShareRows:
                 raise not_a_record("commissions from 0")
             if record.withheld_at >= 0:
                 commission = values[record.withheld_at]
-        if commission > total or commission > AMOUNT_MAX or (is_refund and commission != 0):
+        if commission > total or commission > AMOUNT_MAX or (kind == 1 and commission != 0):
             raise not_a_record("a commission within the shares")
         if count == 0:
             return self.room_for(out, 0)
@@ -366,13 +368,13 @@ cdef class ShareRows:
         else:
             share_total(commission, shares, count, total, withheld)
         self.sums[0] += count
-        self.sums[3 if is_refund else 1] += total
-        self.sums[2] += commission
+        self.sums[3 if sign < 0 else 1] += total
+        self.sums[2] += sign * commission
         room += count * (self.between_size + record.texts + ROW_TEXT)
         out = self.room_for(out, room)
         self.tell_moment(record.start + 4)
         for i in range(count):
-            out = self.put_row(record, services[i], is_refund, shares[i], withheld[i], out)
+            out = self.put_row(record, services[i], kind, sign * shares[i], sign * withheld[i], out)
         return out
 
     cdef void tell_moment(self, const uint8_t *at) noexcept:
@@ -386,13 +388,12 @@ cdef class ShareRows:
             )
 
     cdef char *put_row(
-        self, const record_t *record, const page_text_t *service, bint is_refund, int64_t share,
+        self, const record_t *record, const page_text_t *service, int kind, int64_t gross,
         int64_t withheld, char *out
     ) noexcept:
         cdef const page_text_t *between = self.between
         cdef const char *account = <const char *> record.start + RECORD_HEAD
         cdef const char *period = <const char *> memchr(account, c"\n", <size_t> record.texts) + 1
-        cdef int64_t gross = -share if is_refund else share
         cdef int i
         out = put_text(out, between[0].start, between[0].size)
         out = put_text(out, self.moment_text, self.moment_size)
@@ -410,7 +411,7 @@ cdef class ShareRows:
             out[2 * i] = HEX_DIGITS[record.start[12 + i] >> 4]
             out[2 * i + 1] = HEX_DIGITS[record.start[12 + i] & 15]
         out += HEX_TEXT
-        return put_text(out, between[8 + is_refund].start, between[8 + is_refund].size)
+        return put_text(out, between[8 + kind].start, between[8 + kind].size)
 
 
 cdef page_text_t text_of(object text) except *:

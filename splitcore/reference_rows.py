@@ -11,12 +11,15 @@ from splitcore.limits import AMOUNT_MAX, PARTS_MAX
 from splitcore.reference import hamilton, whole, within
 from splitcore.reference_plans import unpack
 
-LAYOUT_TEXTS = 10
+# Of a payment, a refund, a correction that gives and one that takes, of a chargeback that was won
+# and of a chargeback. Odd kinds are taken back.
+KINDS = 6
+LAYOUT_TEXTS = 8 + KINDS
 HEAD = 29
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-# Whole and in order: the record's place, moment, is it a refund, payment, account, period, shares
+# Whole and in order: the record's place, moment, kind, payment, account, period, shares
 # and commissions (None: nothing was withheld from anybody).
-_Record = tuple[int, bytes, bool, str, bytes, bytes, list[int], list[int] | None]
+_Record = tuple[int, bytes, int, str, bytes, bytes, list[int], list[int] | None]
 
 
 class _Plan:
@@ -35,12 +38,12 @@ class _Plan:
 class ShareRows:
     """Rows of one recipient's shares as text, and what they add up to.
 
-    A row is ten texts of the `layout` around its figures: before the moment (RFC 3339, UTC), the
-    account, the service, the period, gross, commission, net (kopecks, negative for refunds) and the
-    payment (32 hexadecimal digits), then what ends the row of a payment, and of a refund.
+    A row is nine texts of the `layout` around its figures: before the moment (RFC 3339, UTC), the
+    account, the service, the period, gross, commission, net (kopecks, negative where it is taken
+    back) and the payment (32 hexadecimal digits), then what ends the row of its kind.
 
     A record, of one payment or refund, is in big-endian order: its place (4 bytes), microseconds
-    since 2000 (8), the payment (16), 0 or for a refund 1 (1); account and period, each ended by a
+    since 2000 (8), the payment (16), its kind (1); account and period, each ended by a
     line feed; the packed shares; the packed commissions, or one zero byte for none. Texts are
     written as they stand. SplitError malformed for a record that is none, a share above
     AMOUNT_MAX, a commission above its shares.
@@ -107,7 +110,7 @@ class ShareRows:
         return self._plans[number]
 
     def _rows(self, record: _Record, plan: _Plan) -> Iterator[bytes]:
-        _, moment, is_refund, payment, account, period, values, commissions = record
+        _, moment, kind, payment, account, period, values, commissions = record
         mine = [
             (service, share)
             for service, share in zip(plan.services, values, strict=True)
@@ -120,12 +123,14 @@ class ShareRows:
             commission = commissions[plan.withheld_at]
         for share in shares:
             within(share, 0, AMOUNT_MAX, "malformed", "a share")
-        within(commission, 0, 0 if is_refund else min(total, AMOUNT_MAX), "malformed", "commission")
+        within(commission, 0, 0 if kind == 1 else min(total, AMOUNT_MAX), "malformed", "commission")
         withheld = hamilton(commission, shares) if commission else [0] * len(shares)
-        sums = (len(shares), 0 if is_refund else total, commission, total if is_refund else 0)
+        sign = -1 if kind % 2 else 1
+        given, taken = (total, 0) if sign > 0 else (0, total)
+        sums = (len(shares), given, sign * commission, taken)
         self._totals = [before + more for before, more in zip(self._totals, sums, strict=True)]
-        for (service, share), kept in zip(mine, withheld, strict=True):
-            gross = -share if is_refund else share
+        for (service, share), of_it in zip(mine, withheld, strict=True):
+            gross, kept = sign * share, sign * of_it
             figures = (
                 *(moment, account, service, period),
                 *(b"%d" % number for number in (gross, kept, gross - kept)),
@@ -135,7 +140,7 @@ class ShareRows:
                 b"".join(
                     piece for pair in zip(self._layout, figures, strict=False) for piece in pair
                 )
-                + self._layout[9 if is_refund else 8]
+                + self._layout[8 + kind]
             )
 
 
@@ -146,7 +151,7 @@ def _records(plan: _Plan, page: bytes) -> Iterator[_Record]:
         at += HEAD
         period_at = page.find(b"\n", at) + 1
         shares_at = page.find(b"\n", period_at) + 1
-        if len(head) < HEAD or head[28] > 1 or not period_at or not shares_at:
+        if len(head) < HEAD or head[28] >= KINDS or not period_at or not shares_at:
             raise SplitError("malformed", "Expected a head and two texts in a record, was other")
         texts = page[at:period_at][:-1], page[period_at:shares_at][:-1]
         shares, at = _vector(page, shares_at, len(plan.services))
@@ -159,7 +164,7 @@ def _records(plan: _Plan, page: bytes) -> Iterator[_Record]:
         yield (
             place,
             _moment(head[4:12]),
-            head[28] == 1,
+            head[28],
             head[12:28].hex(),
             *texts,
             shares,

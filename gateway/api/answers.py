@@ -88,6 +88,139 @@ class PaymentShown(Struct, omit_defaults=True):
     ] = None
 
 
+class LegShareShown(Struct):
+    """What one recipient receives of one service, below 0 where it is taken from it."""
+
+    service: str
+    recipient: str
+    amount: Kopecks
+
+
+class LegCommissionShown(Struct):
+    """What is withheld from one recipient, below 0 where it is given back."""
+
+    recipient: str
+    amount: Kopecks
+
+
+class LegShown(Struct):
+    """What an entry takes from an account (below 0), or gives to it."""
+
+    subscriber_account: str
+    period: str
+    amount: Kopecks
+    shares: list[LegShareShown]
+    commissions: list[LegCommissionShown]
+
+
+class EntryShown(Struct, omit_defaults=True):
+    """Something that happened to a payment after it was accepted. A refund of a payment that was
+    never moved has no legs: its shares are told with it.
+    """
+
+    id: str
+    kind: Annotated[str, Meta(description="refund, correction, chargeback or reversal")]
+    at: datetime
+    amount: Kopecks
+    legs: list[LegShown] = []
+    reason: str | None = None
+    document: str | None = None
+    case: str | None = None
+    reason_code: str | None = None
+    chargeback: str | None = None
+
+
+class PaymentStanding(PaymentShown):
+    """A payment as it stands now. Its shares are those it was split into when it was accepted (or
+    placed); what became of them since are its `entries`. `charged_back` is what the payer's bank
+    took back and keeps.
+    """
+
+    charged_back: int = 0
+    entries: list[EntryShown] = []
+
+
+class CorrectionShown(Struct):
+    """A correction; its legs add up to nothing."""
+
+    id: Annotated[str, Meta(pattern="^cor_[0-9a-f]{32}$")]
+    payment: str
+    amount: Kopecks
+    reason: str
+    document: str
+    legs: list[LegShown]
+
+
+class ChargebackShown(Struct):
+    """A chargeback; without legs where the money was in suspense."""
+
+    id: Annotated[str, Meta(pattern="^chb_[0-9a-f]{32}$")]
+    payment: str
+    amount: Kopecks
+    case: str
+    reason_code: str
+    legs: list[LegShown]
+
+
+class ReversalShown(Struct):
+    """A chargeback that was won; without legs where the money is in suspense again."""
+
+    id: Annotated[str, Meta(pattern="^rev_[0-9a-f]{32}$")]
+    payment: str
+    chargeback: str
+    amount: Kopecks
+    document: str
+    legs: list[LegShown]
+
+
+class ReceivableShown(Struct):
+    """What a recipient owes, since when, and what became of it: `netted` by batches, `paid_in` by
+    the debtor, `written_off`. `largest` is the most it owed since. Each batch nets what it can.
+    """
+
+    recipient: str
+    kind: str
+    amount: Kopecks
+    since_batch: str
+    since: datetime
+    days: int
+    batches: int
+    largest: Kopecks
+    netted: Kopecks
+    paid_in: Kopecks
+    written_off: Kopecks
+
+
+class DebtRequestShown(Struct):
+    """What waits for an approval."""
+
+    id: Annotated[str, Meta(pattern="^dbt_[0-9a-f]{32}$")]
+    recipient: str
+    kind: Annotated[str, Meta(description="paid_in or written_off")]
+    amount: Kopecks
+    reason: str
+    document: str
+    asked_at: datetime
+    asked_by: str
+
+
+class ReceivablesShown(Struct):
+    """Debts of recipients as the last counted batch left them."""
+
+    receivables: list[ReceivableShown]
+    requests: list[DebtRequestShown]
+
+
+class DebtShown(Struct):
+    """A request against a debt: asked, or booked in the open batch."""
+
+    id: Annotated[str, Meta(pattern="^dbt_[0-9a-f]{32}$")]
+    recipient: str
+    kind: str
+    amount: Kopecks
+    state: Annotated[str, Meta(description="asked or booked")]
+
+
 class PaymentsShown(Struct):
     """A page of payments; `next_cursor` is null on the last one."""
 

@@ -136,6 +136,64 @@ class ResolveBody(Struct, forbid_unknown_fields=True):
     subscriber_account: Account
 
 
+Document = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=200,
+        description="What proves it: a letter, a case, a statement, by number and date",
+        examples=["letter 17 of 2026-11-24"],
+    ),
+]
+
+
+class CorrectionBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What a payment was really meant for. Taken are `amount`, or `services` by name, or all that
+    is left, of what is on `from_account` or wherever it is; given to `subscriber_account` or where
+    it was, by `designation` and the open bill, or the same to the same for another `period`.
+    """
+
+    amount: Amount | None = None
+    services: Annotated[
+        dict[str, Kopecks], Meta(description="What to take, by service", min_length=1)
+    ] | (None) = None
+    from_account: Account | None = None
+    subscriber_account: Account | None = None
+    designation: Designation | None = None
+    period: Annotated[str, Meta(examples=["2026-10"])] | None = None
+    reason: Reason
+    document: Document
+
+
+class ChargebackBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What the payer's bank took back: without `amount` all that is left of the payment."""
+
+    amount: Amount | None = None
+    case: Annotated[
+        str, Meta(min_length=1, max_length=64, description="The acquirer's number of the case")
+    ]
+    reason_code: Annotated[
+        str,
+        Meta(min_length=1, max_length=16, description="As its network has it", examples=["10.4"]),
+    ]
+
+
+class ReversalBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A chargeback that was won: without `amount` all that it holds."""
+
+    amount: Amount | None = None
+    document: Document
+
+
+class DebtBody(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What lessens a recipient's debt beside its batches."""
+
+    kind: Literal["paid_in", "written_off"]
+    amount: Amount
+    reason: Reason
+    document: Document
+
+
 class SettlementBatchBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Closes what is open up to now, for the business date given or today's."""
 

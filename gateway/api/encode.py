@@ -10,7 +10,14 @@ import msgspec
 import orjson
 
 from gateway.acquirers.requests import Authorisation
-from gateway.api.answers import PaymentShown, PaymentsShown, QuoteShown, StepShown
+from gateway.api.answers import (
+    EntryShown,
+    PaymentShown,
+    PaymentsShown,
+    PaymentStanding,
+    QuoteShown,
+    StepShown,
+)
 from gateway.api.written_plan import written_plan
 from gateway.domain import ids
 from gateway.domain.party import Recipient
@@ -31,6 +38,13 @@ def payment(found: Payment) -> bytes:
 def started(found: Payment | Authorisation) -> bytes:
     """A payment as it stands, or a try of ours that is none yet."""
     return _encode(_shown(found) if isinstance(found, Payment) else _tried(found))
+
+
+def standing(found: Payment, charged_back: int, entries: list[EntryShown]) -> bytes:
+    """A payment with what became of it."""
+    shown = _shown(found)
+    fields = {name: getattr(shown, name) for name in shown.__struct_fields__}
+    return _encode(PaymentStanding(**fields, charged_back=charged_back, entries=entries))
 
 
 def _tried(found: Authorisation) -> PaymentShown:

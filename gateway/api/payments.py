@@ -6,13 +6,14 @@ import msgspec
 
 from gateway.acquirers.requests import AuthorisationRequest
 from gateway.api import bodies, decode, encode, replies, strict_json
+from gateway.api.answers import EntryShown
 from gateway.api.call import Call, House
 from gateway.api.replies import Reply
 from gateway.domain import ids
 from gateway.domain.bill import check_account
-from gateway.domain.payment import METHODS, Receipt
+from gateway.domain.payment import METHODS, Payment, Receipt
 from gateway.domain.refusals import Refusal, Unavailable
-from gateway.flows import find_payments, refund_payment, resolve_suspense
+from gateway.flows import find_payments, refund_payment, resolve_suspense, show_entries
 from gateway.flows import quote as quoting
 from gateway.flows.context import Answer
 from gateway.telemetry import UNKNOWN_METHOD
@@ -100,6 +101,11 @@ async def show(house: House, call: Call) -> Reply:
     call.query()
     payment = decode.path_id(ids.PAYMENT, call.names[0])
     found = await find_payments.find(house.context, call.caller, payment)
+    if isinstance(found, Payment):
+        charged_back, entries = await show_entries.entries(house.context, payment)
+        if entries:
+            told = msgspec.convert(entries, list[EntryShown])
+            return Reply(replies.OK, encode.standing(found, charged_back, told))
     return Reply(replies.OK, encode.started(found))
 
 

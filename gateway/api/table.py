@@ -14,6 +14,7 @@ from gateway.api import (
     bills,
     bodies,
     bulk,
+    correction_routes,
     pages,
     payments,
     probes,
@@ -50,6 +51,7 @@ def routes() -> list[Route]:
     return [
         *_payments(),
         *_afterwards(),
+        *correction_routes.routes(),
         *_callbacks(),
         *_bills(),
         *_codes(),
@@ -121,7 +123,7 @@ def _payments() -> list[Route]:
             view=payments.show,
             roles=ACQUIRER | READERS,
             summary="A payment as it stands now",
-            answers={200: answers.PaymentShown},
+            answers={200: answers.PaymentStanding},
             codes=("not_found",),
         ),
     ]

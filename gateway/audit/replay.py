@@ -12,7 +12,14 @@ from msgspec import Struct
 
 import splitcore
 from gateway.domain.designation import still_meant
-from gateway.domain.paid import carried, taken_back, taken_back_by_service
+from gateway.domain.lots import added, half_up
+from gateway.domain.paid import (
+    carried,
+    given_back,
+    given_back_by_service,
+    taken_back,
+    taken_back_by_service,
+)
 from splitcore import FeeRule, SplitError, pack, unpack
 from splitcore.reference import refund as refund_split
 from splitcore.reference_groups import split_payment
@@ -43,6 +50,13 @@ class AuditPlan(Struct, frozen=True):
             received[charge] += kopecks
         return received
 
+    def by_recipient(self, parts: Sequence[int]) -> list[int]:
+        """What each recipient of the plan received, from the parts."""
+        sums = [0] * len(self.recipients)
+        for recipient, kopecks in zip(self.reference.part_recipient, parts, strict=True):
+            sums[recipient] += kopecks
+        return sums
+
     def by_service(self, parts: Sequence[int]) -> dict[str, int]:
         """What each service received, from the parts."""
         sums: dict[str, int] = {}
@@ -52,13 +66,18 @@ class AuditPlan(Struct, frozen=True):
 
 
 class _Split(Struct):
-    """A split of the account as replayed so far, with what was refunded of it."""
+    """A lot of the account as replayed so far, with what was taken of it.
+
+    `sequence` is what it counts as on bills; `moved` is what corrections took.
+    """
 
     sequence: int
     bill: int
     plan: int
     parts: list[int]
     refunded: list[int]
+    withheld: list[int]
+    moved: list[int]
 
 
 class Replay:
@@ -70,12 +89,21 @@ class Replay:
         self._bill: Any = None
         self._paid = b""
         self._splits: dict[Any, _Split] = {}
+        # Corrections of the period alone, which leave the bill as it is.
+        self._alike: set[Any] = set()
 
     def play(
         self, bills: Sequence[Any], events: Sequence[Any], open_bill: Any
     ) -> Iterator[tuple[str, str, str]]:
         """Complaints (check, row, detail) about the account's bills, events and open bill."""
         ahead = list(events)
+        self._alike = {
+            event["entry"]
+            for event in events
+            if event["leg"] is not None
+            and event["lot"] == event["leg"]
+            and event["terms_version"] is None
+        }
         for bill in bills:
             while ahead and ahead[0]["sequence"] <= bill["loaded_after"]:
                 yield from self._event(ahead.pop(0))
@@ -100,6 +128,10 @@ class Replay:
         try:
             if event["is_refund"]:
                 yield from self._refund(row, event)
+            elif event["leg"] is not None and event["lot"] != event["leg"]:
+                yield from self._leg(row, event)
+            elif event["leg"] is not None and event["terms_version"] is None:
+                yield from self._same_again(row, event)
             else:
                 yield from self._split(row, event)
         except (SplitError, KeyError, ValueError, TypeError) as error:
@@ -137,24 +169,97 @@ class Replay:
             yield "commission_wrong", row, "its commissions are not what the rules give"
         before = unpack(self._paid)
         self._paid = pack([a + b for a, b in zip(before, again.charges, strict=True)])
-        self._splits[event["payment"]] = _Split(
-            event["sequence"], event["bill"], event["plan"], parts, [0] * len(parts)
+        self._splits[event["lot"]] = _Split(
+            event["counts_as"],
+            event["bill"],
+            event["plan"],
+            parts,
+            [0] * len(parts),
+            list(again.commissions),
+            [0] * len(parts),
         )
 
     def _refund(self, row: str, event: Any) -> Iterator[tuple[str, str, str]]:
-        split = self._splits[event["payment"]]
+        split = self._splits[event["lot"]]
         parts = unpack(event["shares"])
         if parts != refund_split(split.parts, split.refunded, event["amount"]):
             yield "refund_wrong", row, "a refund's shares are not what the rules give"
-        split.refunded = [a + b for a, b in zip(split.refunded, parts, strict=True)]
+        split.refunded = added(split.refunded, parts)
+        self._count(split, parts, sign=-1)
+
+    def _leg(self, row: str, event: Any) -> Iterator[tuple[str, str, str]]:
+        """What was taken of a lot, or given back to it; how much of each lot is another check's."""
+        split = self._splits[event["lot"]]
+        plan = self._plans[split.plan]
+        parts = unpack(event["shares"])
+        sign = event["sign"]
+        if (split.plan, split.bill, split.sequence) != (
+            event["plan"],
+            event["bill"],
+            event["counts_as"],
+        ):
+            yield "leg_wrong", row, "a leg is not of the lot that it is taken from"
+        if event["kind"] == "correction":
+            back = [0] * len(plan.recipients)
+            for at, (withheld, gross, moved, following) in enumerate(
+                zip(
+                    split.withheld,
+                    *(
+                        plan.by_recipient(vector)
+                        for vector in (split.parts, split.moved, added(split.moved, parts))
+                    ),
+                    strict=True,
+                )
+            ):
+                back[at] = half_up(withheld * following, gross) - half_up(withheld * moved, gross)
+            told = unpack(event["commissions"]) if event["commissions"] else [0] * len(back)
+            if told != back:
+                yield "commission_wrong", row, "a correction's commission is not what goes with it"
+            split.moved = added(split.moved, parts)
+        elif event["commissions"] is not None:
+            yield "commission_wrong", row, "only a correction moves commission"
+        split.refunded = added(split.refunded, [-sign * kopecks for kopecks in parts])
+        if any(
+            not 0 <= gone <= share for gone, share in zip(split.refunded, split.parts, strict=True)
+        ):
+            yield "leg_wrong", row, "more is taken of a lot than it had"
+        if event["entry"] not in self._alike:
+            self._count(split, parts, sign)
+
+    def _same_again(self, row: str, event: Any) -> Iterator[tuple[str, str, str]]:
+        """Money given to the very same for another period: it takes a lot's place."""
+        parts = unpack(event["shares"])
+        plan = self._plans[event["plan"]]
+        withheld = (
+            unpack(event["commissions"]) if event["commissions"] else [0] * len(plan.recipients)
+        )
+        self._splits[event["lot"]] = _Split(
+            event["counts_as"],
+            event["bill"],
+            event["plan"],
+            parts,
+            [0] * len(parts),
+            withheld,
+            [0] * len(parts),
+        )
+        yield from ()
+
+    def _count(self, split: _Split, parts: Sequence[int], sign: int) -> None:
+        """Take parts of a lot off what is paid on the open bill, or put them on it."""
         plan = self._plans[split.plan]
         if split.bill == self._bill["number"]:
-            self._paid = taken_back(self._paid, plan.charges(parts))
+            move = taken_back if sign < 0 else given_back
+            self._paid = move(self._paid, plan.charges(parts))
         elif split.sequence > self._bill["counts_from"]:
             open_plan = self._plans[self._bill["plan"]]
-            self._paid = taken_back_by_service(
-                self._paid, open_plan.services, open_plan.reference.tiers, plan.by_service(parts)
-            )
+            services, tiers = open_plan.services, open_plan.reference.tiers
+            back = plan.by_service(parts)
+            if sign < 0:
+                self._paid = taken_back_by_service(self._paid, services, tiers, back)
+            else:
+                self._paid = given_back_by_service(
+                    self._paid, self._bill["due"], services, tiers, back
+                )
 
     def _open(self, open_bill: Any) -> Iterator[tuple[str, str, str]]:
         bill = self._bill

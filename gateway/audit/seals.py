@@ -135,6 +135,16 @@ def _name(key: bytes, batch: int, recipients: dict[int, str]) -> str:
             return f"approval {of}"
         case leaves.PAYOUT:
             return "po_" + id_.hex()
+        case leaves.LEG:
+            return "leg " + id_.hex()
+        case leaves.CORRECTION:
+            return "cor_" + id_.hex()
+        case leaves.CHARGEBACK:
+            return "chb_" + id_.hex()
+        case leaves.REVERSAL:
+            return "rev_" + id_.hex()
+        case leaves.DEBT:
+            return "dbt_" + id_.hex()
         case _:
             return f"payout file {id_.decode(errors='replace').strip()} {of}"
 

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
 
+from gateway.audit.correction_checks import CORRECTION_CHECKS
+from gateway.audit.payout_checks import PAYOUT_CHECKS
 from gateway.storage import leaves
 
 # A kind of recipient or None, kopecks credited less those debited, and kopecks withheld.
@@ -19,8 +21,8 @@ TOTALS = """
            (SELECT count(*) FROM refunds) AS refunds,
            (SELECT coalesce(sum(amount), 0)::bigint FROM payments) AS amount,
            (SELECT coalesce(sum(amount), 0)::bigint FROM refunds) AS refunded,
-           (SELECT coalesce(sum(amount_kopecks) FILTER (WHERE refund IS NULL), 0)::bigint
-            FROM shares) AS shares,
+           (SELECT coalesce(sum(amount_kopecks) FILTER (WHERE refund IS NULL AND entry IS NULL), 0)
+                   ::bigint FROM shares) AS shares,
            (SELECT coalesce(sum(balance_kopecks) FILTER (WHERE ledger_account = 'suspense'), 0)
                    ::bigint FROM trial_balance) AS suspense,
            (SELECT coalesce(sum(balance_kopecks), 0)::bigint FROM trial_balance) AS imbalance,
@@ -54,8 +56,8 @@ CHECKS: dict[str, str] = {
         LEFT JOIN payments AS p ON p.id = r.payment
         WHERE p.id IS NULL OR p.bill IS NOT NULL OR packed_sum(r.shares) <> r.amount
            OR coalesce(packed_sum(r.commissions), 0) <> r.commission
-           OR r.amount <> p.amount - coalesce((SELECT sum(f.amount) FROM refunds AS f
-                                               WHERE f.payment = p.id AND f.shares IS NULL), 0)
+           OR r.amount <> p.amount - (SELECT coalesce(sum(s.kopecks), 0) FROM from_suspense AS s
+                                      WHERE s.payment = p.id)
     """,
     "refund_unbalanced": """
         SELECT 'pay_' || replace(f.payment::text, '-', ''),
@@ -77,7 +79,8 @@ CHECKS: dict[str, str] = {
         FROM open_bills AS o
         FULL JOIN (SELECT subscriber_account, sequence FROM allocations
                    UNION ALL
-                   SELECT subscriber_account, sequence FROM refunds WHERE sequence IS NOT NULL)
+                   SELECT subscriber_account, sequence FROM refunds WHERE sequence IS NOT NULL
+                   UNION ALL SELECT subscriber_account, sequence FROM legs)
             AS e USING (subscriber_account)
         GROUP BY subscriber_account, o.sequence
         HAVING count(e.sequence) <> coalesce(o.sequence, -1)
@@ -205,100 +208,7 @@ CHECKS: dict[str, str] = {
                                 AND b.recipient = p.recipient
         WHERE p.carried_in <> coalesce(b.carried_out, 0)
     """,
-    "payout_wrong": """
-        SELECT 'payout to ' || coalesce(r.id, '?') || ' of settlement batch ' || settlement_batch,
-               'differs from the position, or its batch is not approved'
-        FROM (SELECT p.settlement_batch, p.recipient, p.payable FROM positions AS p
-              JOIN settlement_batches AS b ON b.number = p.settlement_batch
-              WHERE b.approved_at IS NOT NULL AND p.payable > 0) AS owed
-        FULL JOIN (SELECT settlement_batch, recipient, sum(amount) AS amount FROM payouts
-                   GROUP BY settlement_batch, recipient) AS paid
-            USING (settlement_batch, recipient)
-        LEFT JOIN recipients AS r ON r.number = recipient
-        WHERE coalesce(owed.payable, -1) <> coalesce(paid.amount, -2)
-    """,
-    "duplicate_payouts": """
-        SELECT 'payout to ' || r.id || ' of settlement batch ' || p.settlement_batch,
-               'paid ' || count(*) || ' times'
-        FROM payouts AS p JOIN recipients AS r ON r.number = p.recipient
-        GROUP BY r.id, p.settlement_batch HAVING count(*) > 1
-    """,
-    "payout_state_wrong": """
-        SELECT 'po_' || replace(p.id::text, '-', ''),
-               'its state is not what happened to it'
-        FROM payouts AS p
-        LEFT JOIN (SELECT payout, array_agg(event) AS events FROM payout_events GROUP BY payout)
-            AS e ON e.payout = p.id
-        WHERE p.state <> CASE WHEN 'return' = ANY (e.events) THEN 'returned'
-                              WHEN 'execute' = ANY (e.events) THEN 'executed'
-                              WHEN 'cancel' = ANY (e.events) THEN 'cancelled'
-                              WHEN 'send' = ANY (e.events) THEN 'sent' ELSE 'approved' END
-           OR ('cancel' = ANY (e.events) AND cardinality(e.events) > 1)
-    """,
-    "batch_state_wrong": """
-        SELECT 'settlement batch ' || b.number, 'its state is not that of its payouts'
-        FROM settlement_batches AS b
-        JOIN (SELECT settlement_batch, array_agg(DISTINCT state) AS states FROM payouts
-              GROUP BY settlement_batch) AS p ON p.settlement_batch = b.number
-        WHERE b.state <> CASE WHEN cardinality(p.states) = 1 THEN p.states[1]
-                              ELSE 'partially_executed' END
-    """,
-    "batch_event_missing": """
-        SELECT 'settlement batch ' || b.number, 'its last event does not lead to its state'
-        FROM settlement_batches AS b
-        LEFT JOIN LATERAL (SELECT state FROM settlement_events AS e
-                           WHERE e.settlement_batch = b.number
-                           ORDER BY e.number DESC LIMIT 1) AS e ON true
-        WHERE coalesce(e.state, 'closed') <> b.state AND b.state NOT IN ('cut', 'approved')
-    """,
-    "returned_wrong": """
-        SELECT 'money back of ' || r.id || ' from settlement batch '
-                   || coalesce(m.from_batch, p.settlement_batch),
-               'is not owed again, or not what its payout was'
-        FROM returned_money AS m
-        FULL JOIN (SELECT * FROM payouts WHERE state IN ('returned', 'cancelled')) AS p
-            ON p.id = m.payout
-        LEFT JOIN settlement_batches AS b ON b.number = m.from_batch
-        LEFT JOIN positions AS q ON q.settlement_batch = m.from_batch AND q.recipient = m.recipient
-        JOIN recipients AS r ON r.number = coalesce(m.recipient, p.recipient)
-        WHERE m.from_batch IS NULL
-           OR (m.payout IS NULL AND (b.state <> 'cancelled' OR b.approved_at IS NOT NULL
-                                     OR m.amount IS DISTINCT FROM q.payable))
-           OR (m.payout IS NOT NULL AND (p.id IS NULL OR p.amount <> m.amount
-                                         OR p.recipient <> m.recipient
-                                         OR p.settlement_batch <> m.from_batch))
-    """,
-    "cancelled_unpaid": """
-        SELECT 'position of ' || r.id || ' in settlement batch ' || q.settlement_batch,
-               'was cancelled and is not owed again'
-        FROM positions AS q
-        JOIN settlement_batches AS b ON b.number = q.settlement_batch AND b.state = 'cancelled'
-        JOIN recipients AS r ON r.number = q.recipient
-        LEFT JOIN returned_money AS m
-            ON m.from_batch = q.settlement_batch AND m.recipient = q.recipient
-        WHERE q.payable > 0 AND m.amount IS DISTINCT FROM q.payable
-    """,
-    "returned_not_counted": """
-        SELECT 'position of ' || r.id || ' in settlement batch ' || settlement_batch,
-               'does not have what came back'
-        FROM (SELECT settlement_batch, recipient, sum(amount) AS amount FROM returned_money
-              WHERE settlement_batch IN
-                    (SELECT number FROM settlement_batches WHERE state <> 'cut')
-              GROUP BY settlement_batch, recipient) AS m
-        FULL JOIN (SELECT settlement_batch, recipient, returned FROM positions
-                   WHERE returned <> 0) AS p USING (settlement_batch, recipient)
-        JOIN recipients AS r ON r.number = recipient
-        WHERE m.amount IS DISTINCT FROM p.returned
-    """,
-    "statement_line_wrong": """
-        SELECT 'bst_' || replace(s.id::text, '-', ''), 'a line speaks of two things, or of none'
-        FROM bank_statements AS s
-        JOIN (SELECT statement, line FROM payout_events WHERE statement IS NOT NULL
-              UNION ALL SELECT statement, line FROM statement_discrepancies) AS l
-            ON l.statement = s.id
-        GROUP BY s.id, s.line_count
-        HAVING count(*) <> count(DISTINCT l.line) OR max(l.line) > s.line_count
-    """,
+    **PAYOUT_CHECKS,
     "approval_by_closer": """
         SELECT 'settlement batch ' || b.number, 'approved by whoever closed it'
         FROM settlement_batches AS b
@@ -314,6 +224,7 @@ CHECKS: dict[str, str] = {
             OR p.recipients <> array(SELECT d.recipient FROM split_plan_recipients AS d
                                      WHERE d.plan = p.number ORDER BY d.place)
     """,
+    **CORRECTION_CHECKS,
 }
 
 _PLANS = "SELECT number, digest, plan, services, recipients FROM split_plans ORDER BY number"
@@ -342,12 +253,17 @@ _EVENTS = """
     SELECT * FROM (
         SELECT a.subscriber_account, a.sequence, false AS is_refund, a.payment, a.bill, a.plan,
                a.terms_version, a.amount, a.shares, a.commissions, p.designation,
-               p.bill IS NULL AS placed
+               p.bill IS NULL AS placed, a.payment AS lot, NULL::uuid AS leg, NULL AS kind,
+               1 AS sign, a.sequence AS counts_as, NULL::uuid AS entry
         FROM allocations AS a LEFT JOIN payments AS p ON p.id = a.payment
         UNION ALL
         SELECT subscriber_account, sequence, true, payment, NULL, plan, NULL, amount, shares,
-               NULL, NULL, false
-        FROM refunds WHERE sequence IS NOT NULL) AS e
+               NULL, NULL, false, payment, NULL, NULL, -1, NULL, NULL
+        FROM refunds WHERE sequence IS NOT NULL
+        UNION ALL
+        SELECT subscriber_account, sequence, false, payment, bill, plan, terms_version, amount,
+               shares, commissions, designation, false, lot, id, kind, sign, counts_as, entry
+        FROM legs) AS e
     ORDER BY subscriber_account COLLATE "C", sequence
 """
 # A payer who paid by an acquirer paid the surcharge of the moment when that was begun.
@@ -407,7 +323,7 @@ _MOVED = """
     JOIN recipients AS r ON r.number = m.recipient GROUP BY r.kind
     UNION ALL
     SELECT r.kind, 0, sum(m.kopecks)::bigint
-    FROM (SELECT p.recipient, sum(packed_at(commissions, p.place)) AS kopecks
+    FROM (SELECT p.recipient, sum(sign * packed_at(commissions, p.place)) AS kopecks
           FROM moved JOIN split_plan_recipients AS p USING (plan)
           WHERE commissions IS NOT NULL GROUP BY p.recipient) AS m
     JOIN recipients AS r ON r.number = m.recipient GROUP BY r.kind
@@ -425,12 +341,15 @@ _MOVED_AFTERWARDS = f"""
         FROM resolutions WHERE settlement_batch = ANY ($1::int[])
         UNION ALL
         SELECT -1, plan, shares, NULL, CASE WHEN shares IS NULL THEN 0 ELSE amount END
-        FROM refunds WHERE settlement_batch = ANY ($1::int[])) {_MOVED}
+        FROM refunds WHERE settlement_batch = ANY ($1::int[])
+        UNION ALL
+        SELECT sign, plan, shares, commissions, -sign * amount
+        FROM legs WHERE settlement_batch = ANY ($1::int[])) {_MOVED}
 """
 _SUSPENSE = """
     SELECT (SELECT coalesce(sum(amount), 0) FROM payments WHERE bill IS NULL)
          - (SELECT coalesce(sum(amount), 0) FROM resolutions)
-         - (SELECT coalesce(sum(amount), 0) FROM refunds WHERE shares IS NULL) AS suspense
+         - (SELECT coalesce(sum(kopecks), 0) FROM from_suspense) AS suspense
 """
 _PAYABLE = """
     SELECT r.kind, sum(o.amount)::bigint
@@ -440,6 +359,10 @@ _PAYABLE = """
           UNION ALL
           SELECT m.recipient, m.amount FROM returned_money AS m
           LEFT JOIN settlement_batches AS b ON b.number = m.settlement_batch
+          WHERE coalesce(b.state, 'cut') = 'cut'
+          UNION ALL
+          SELECT s.recipient, s.amount FROM debt_settlements AS s
+          LEFT JOIN settlement_batches AS b ON b.number = s.settlement_batch
           WHERE coalesce(b.state, 'cut') = 'cut') AS o
     JOIN recipients AS r ON r.number = o.recipient GROUP BY r.kind
 """

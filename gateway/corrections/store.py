@@ -40,7 +40,8 @@ _ADD_REVERSAL = """
 _CHARGEBACK = """
     SELECT c.id, c.amount, c.suspended,
            coalesce((SELECT sum(r.amount) FROM chargeback_reversals AS r
-                     WHERE r.chargeback = c.id), 0)::bigint AS reversed
+                     WHERE r.chargeback = c.id), 0)::bigint AS reversed,
+           array(SELECT r.id FROM chargeback_reversals AS r WHERE r.chargeback = c.id) AS reversals
     FROM chargebacks AS c WHERE c.payment = $1 AND c.id = $2
 """
 _ENTRIES = """
@@ -139,12 +140,13 @@ class NewLeg(Struct, frozen=True):
 
 
 class Chargeback(Struct, frozen=True):
-    """A chargeback, what was won back of it, and whether the money was in suspense."""
+    """A chargeback, whether the money was in suspense, and what was won back of it by what."""
 
     id: UUID
     amount: int
     suspended: bool
     reversed: int
+    reversals: list[UUID]
 
 
 class Entry(Struct, frozen=True):

@@ -20,6 +20,10 @@ REPORT = "rep_"
 STATEMENT = "bst_"
 EVENT = "evt_"
 AGREEMENT = "agr_"
+CORRECTION = "cor_"
+CHARGEBACK = "chb_"
+REVERSAL = "rev_"
+DEBT = "dbt_"
 
 _HEX = re.compile(r"[0-9a-f]{32}", re.ASCII)
 

@@ -65,7 +65,9 @@ class Lot(Struct):
     def take(self, parts: Sequence[int], moves: bool) -> None:
         """Kopecks leave the lot; `moves` where a correction takes them."""
         self.taken = added(self.taken, parts)
-        if any(not 0 <= taken <= share for taken, share in zip(self.taken, self.shares)):
+        if any(
+            not 0 <= taken <= share for taken, share in zip(self.taken, self.shares, strict=True)
+        ):
             raise InvariantBroken("Expected to take no more of a lot than is left of it")
         if moves:
             self.moved = added(self.moved, parts)

@@ -104,9 +104,7 @@ class Moving:
         known = {bill.plan for bill in self._bills.values()} | set(plans)
         await splitting_store.fetch_plans(self._conn, self._context.plans, sorted(known))
         # Last, with no wait before a split: a quote may bring other terms to the shelf meanwhile.
-        await splitting_store.fetch_terms(
-            self._conn, self._context.terms, self._cut.terms_version
-        )
+        await splitting_store.fetch_terms(self._conn, self._context.terms, self._cut.terms_version)
 
     def bill(self, account: str) -> OpenBill:
         """The open bill of an account that is locked, as it is now."""
@@ -221,14 +219,10 @@ class Moving:
         )
 
 
-def by_service(
-    bill: OpenBill, plan: Plan, services: Mapping[str, int], sign: int
-) -> bytes:
+def by_service(bill: OpenBill, plan: Plan, services: Mapping[str, int], sign: int) -> bytes:
     """What is paid on a bill once services gave back (sign -1), or got back, of earlier bills."""
     if sign < 0:
-        return bill_paid.taken_back_by_service(
-            bill.paid, plan.services, plan.split.tiers, services
-        )
+        return bill_paid.taken_back_by_service(bill.paid, plan.services, plan.split.tiers, services)
     return bill_paid.given_back_by_service(
         bill.paid, bill.due, plan.services, plan.split.tiers, services
     )

@@ -14,6 +14,10 @@ from gateway.storage import leaves
 _KINDS: Final = {
     ids.PAYMENT: ("counted", leaves.PAYMENT),
     ids.REFUND: ("counted", leaves.REFUND),
+    ids.CORRECTION: ("counted", leaves.CORRECTION),
+    ids.CHARGEBACK: ("counted", leaves.CHARGEBACK),
+    ids.REVERSAL: ("counted", leaves.REVERSAL),
+    ids.DEBT: ("counted", leaves.DEBT),
     ids.PAYOUT: ("approved", leaves.PAYOUT),
 }
 

@@ -4,15 +4,18 @@ from typing import Any
 from uuid import UUID
 
 from gateway.bills import store as bill_store
+from gateway.corrections import store as correction_store
 from gateway.domain import paid as bill_paid
 from gateway.domain.bill import OpenBill
 from gateway.domain.ids import PAYMENT, REFUND, new_id, shown
+from gateway.domain.lots import Leg, taken
 from gateway.domain.party import Caller
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
 from gateway.flows.find_payments import may_see
+from gateway.flows.move_money import Moving, lots_of
 from gateway.journal import store as journal_store
 from gateway.journal.rows import Cut, NewRefund, PaymentRow
 from gateway.splitting import store as splitting_store
@@ -52,8 +55,11 @@ async def give_back(
 
     Refuses `refund_exceeds_payment`.
     """
-    if amount > row.amount - row.refunded:
+    if amount > row.left:
         raise Refusal("refund_exceeds_payment", "Expected no more than is left of the payment")
+    legs = await correction_store.legs_of(conn, row.id)
+    if legs:
+        return await _of_lots(context, conn, cut, row, legs, refund_id, caller, amount)
     parts: list[int] | None = None
     sequence: int | None = None
     if row.plan is not None:
@@ -64,6 +70,42 @@ async def give_back(
     new = NewRefund(refund_id, caller, amount, packed, sequence)
     await journal_store.add_refund(conn, cut, new, row, context.clock.now())
     return shown_refund(context, row, refund_id, amount, parts)
+
+
+async def _of_lots(
+    context: Context,
+    conn: Any,
+    cut: Cut,
+    row: PaymentRow,
+    legs: list[Leg],
+    refund_id: UUID,
+    caller: int,
+    amount: int,
+) -> dict[str, object]:
+    """A refund of a payment that was moved: out of its lots to nobody, and from there back."""
+    lots = list((await lots_of(conn, row, legs)).values())
+    found = taken(lots, amount)
+    at = context.clock.now()
+    moving = Moving(context, conn, cut, "refund", refund_id, row, caller, at)
+    await moving.lock({lot.account for lot, _ in found}, {lot.plan for lot, _ in found})
+    moving.take(found)
+    await journal_store.add_refund(
+        conn, cut, NewRefund(refund_id, caller, amount, None, None), row, at
+    )
+    await moving.save()
+    return _shown_legs(context, row, refund_id, amount, moving.legs)
+
+
+def _shown_legs(
+    context: Context, row: PaymentRow, refund_id: UUID, amount: int, legs: list[Leg]
+) -> dict[str, object]:
+    told = shown_refund(context, row, refund_id, amount, None)
+    told["shares"] = [
+        {"service": share.service, "recipient": share.recipient, "amount": share.amount}
+        for leg in legs
+        for share in context.plans.get(leg.plan).names.shares(unpack(leg.shares))
+    ]
+    return told
 
 
 def shown_refund(
@@ -91,6 +133,15 @@ async def find_refund(
     """A refund of a payment as it stands in the journal."""
     for found in await journal_store.refunds_of(conn, row.id):
         if found.id == refund_id:
+            legs = [
+                leg
+                for leg in await correction_store.legs_of(conn, row.id)
+                if leg.entry == refund_id
+            ]
+            if legs:
+                plans = [leg.plan for leg in legs]
+                await splitting_store.fetch_plans(conn, context.plans, plans)
+                return _shown_legs(context, row, refund_id, found.amount, legs)
             parts = None if found.shares is None else unpack(found.shares)
             if row.plan is not None:
                 await splitting_store.fetch_plans(conn, context.plans, [row.plan])

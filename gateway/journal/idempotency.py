@@ -27,6 +27,11 @@ ROUTES = (
     "redeliveries",
     "agreements",
     "agreement_decisions",
+    "corrections",
+    "chargebacks",
+    "chargeback_reversals",
+    "debt_requests",
+    "debt_settlements",
 )
 """Where keys are used; the position is the number that is stored, so the order never changes."""
 

@@ -19,6 +19,7 @@ class Netting:
         self._shared: dict[int, PackedSums] = {}
         self._withheld: dict[int, PackedSums] = {}
         self._returned: dict[int, PackedSums] = {}
+        self._given_back: dict[int, PackedSums] = {}
 
     def split(self, plan: int, count: int, shares: bytes, commissions: bytes | None) -> None:
         """Add allocations of one plan, their vectors strung together; most have no commissions."""
@@ -35,13 +36,22 @@ class Netting:
         parts, _ = self._places[plan]
         _sums(self._returned, plan, parts).add_all(shares)
 
+    def move(self, plan: int, sign: int, shares: bytes, commissions: bytes | None) -> None:
+        """Add legs of one plan and sign, strung together: taken where it is below 0, or given."""
+        parts, recipients = self._places[plan]
+        _sums(self._returned if sign < 0 else self._shared, plan, parts).add_all(shares)
+        if commissions is not None:
+            withheld = self._given_back if sign < 0 else self._withheld
+            _sums(withheld, plan, recipients).add_all(commissions)
+
     def shared(self) -> list[tuple[int, int, int]]:
         """(plan, place of the part, kopecks), nothing left out but zeros."""
         return list(_flat(self._shared))
 
     def withheld(self) -> list[tuple[int, int, int]]:
-        """(plan, place of the recipient, kopecks)."""
-        return list(_flat(self._withheld))
+        """(plan, place of the recipient, kopecks); below 0 what was given back to recipients."""
+        back = [(plan, place, -kopecks) for plan, place, kopecks in _flat(self._given_back)]
+        return list(_flat(self._withheld)) + back
 
     def returned(self) -> list[tuple[int, int, int]]:
         """(plan, place of the part, kopecks)."""

@@ -9,18 +9,18 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from typing import IO, Final
 
-from gateway.settlement.report_files import CSV_HEADER, root_column
+from gateway.settlement.report_files import CSV_HEADER, ROW_KINDS, root_column
 
 _STRING: Final = b'<c t="inlineStr"><is><t>'
 _AFTER_STRING: Final = b"</t></is></c>"
 _NEXT_STRING: Final = _AFTER_STRING + _STRING
 _NEXT_NUMBER: Final = b"</v></c><c><v>"
 _ROW_END: Final = b"</row>"
-# What stands before each figure of a row, then what ends the row of a payment and of a refund.
+# What stands before each figure of a row, then what ends the row of each kind.
 XLSX_LAYOUT: Final = (
     *(b"<row>" + _STRING, _NEXT_STRING, _NEXT_STRING, _NEXT_STRING),
     *(_AFTER_STRING + b"<c><v>", _NEXT_NUMBER, _NEXT_NUMBER, b"</v></c>" + _STRING + b"pay_"),
-    *(_NEXT_STRING + kind + _AFTER_STRING + _ROW_END for kind in (b"payment", b"refund")),
+    *(_NEXT_STRING + kind.encode() + _AFTER_STRING + _ROW_END for kind in ROW_KINDS),
 )
 # Spreadsheets have no more; its header is one of them.
 SHEET_ROWS_MAX: Final = 1_048_576

@@ -1,4 +1,4 @@
-"""A recipient's report of one settlement batch as bytes: a row a share, refunds as negative rows.
+"""A recipient's report of one settlement batch as bytes: a row a share, negative where taken back.
 
 Pure: the formats are texts around figures, which splitcore's ShareRows lays out. Must not compute
 what is owed; whoever writes a report checks that its rows are the position they explain.
@@ -15,16 +15,21 @@ CSV_HEADER: Final = (
     *("accepted_at", "subscriber_account", "service", "period"),
     *("gross_kopecks", "commission_kopecks", "net_kopecks", "payment", "kind"),
 )
-# What stands before each figure of a row, then what ends the row of a payment and of a refund;
+# What a row tells of, in the order of splitcore's kinds: what a payment gave, what went back to the
+# payer, what a correction gave and took, what came back of a chargeback and what one took.
+ROW_KINDS: Final = (
+    *("payment", "refund", "correction", "correction", "chargeback_reversal", "chargeback"),
+)
+# What stands before each figure of a row, then what ends the row of each kind;
 # accounts and periods have no letter that either format would have to mark.
 CSV_LAYOUT: Final = (
     *(b"", b";", b";", b";", b";", b";", b";", b";pay_"),
-    *(b";payment;\r\n", b";refund;\r\n"),
+    *(f";{kind};\r\n".encode() for kind in ROW_KINDS),
 )
 JSON_LAYOUT: Final = (
     *(b',{"accepted_at":"', b'","subscriber_account":"', b'","service":', b',"period":"'),
     *(b'","gross_kopecks":', b',"commission_kopecks":', b',"net_kopecks":', b',"payment":"pay_'),
-    *(b'","kind":"payment"}', b'","kind":"refund"}'),
+    *(f'","kind":"{kind}"}}'.encode() for kind in ROW_KINDS),
 )
 _BOM: Final = "\ufeff"
 # Spreadsheets run a text that begins so; OWASP, CSV injection.
@@ -70,7 +75,8 @@ def json_text(text: str) -> bytes:
 def json_tail(rows: int, gross: int, commission: int, refunds: int) -> bytes:
     """The end of a JSON report: what its rows add up to, in kopecks.
 
-    `gross` is of payments alone, `refunds` is positive; `commission` is what is kept of both.
+    `gross` is what was given, `refunds` (positive) what was taken back; `commission` is what is
+    kept of both, below 0 where corrections gave back more.
     """
     totals = {
         "rows": rows,

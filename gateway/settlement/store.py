@@ -33,6 +33,13 @@ _REFUNDS = """
           WHERE settlement_batch = $1 AND shares IS NOT NULL) AS r
     GROUP BY block, plan
 """
+_LEGS = """
+    SELECT plan, sign, string_agg(shares, ''::bytea) AS shares,
+           string_agg(commissions, ''::bytea) AS commissions
+    FROM (SELECT plan, sign, shares, commissions, row_number() OVER () / $2 AS block FROM legs
+          WHERE settlement_batch = $1) AS l
+    GROUP BY block, plan, sign
+"""
 _PLACES = """
     SELECT plan, count(*) AS parts,
            (SELECT count(*) FROM split_plan_recipients AS r WHERE r.plan = p.plan) AS recipients
@@ -56,7 +63,9 @@ _COUNT = """
         SELECT recipient, 0, 0, 0, carried_out, 0 FROM positions
         WHERE settlement_batch = $1 - 1 AND carried_out <> 0
         UNION ALL
-        SELECT recipient, 0, 0, 0, 0, amount FROM returned_money WHERE settlement_batch = $1),
+        SELECT recipient, 0, 0, 0, 0, amount FROM returned_money WHERE settlement_batch = $1
+        UNION ALL
+        SELECT recipient, 0, 0, 0, 0, amount FROM debt_settlements WHERE settlement_batch = $1),
     balance AS (
         SELECT recipient, sum(gross)::bigint AS gross, sum(refunds)::bigint AS refunds,
                sum(commission)::bigint AS commission, sum(carried_in)::bigint AS carried_in,
@@ -147,25 +156,30 @@ _RESTORED = """
 _LAY_OUT = r"""
     WITH moved AS (
         SELECT a.at, a.payment, NULL::uuid AS refund, a.subscriber_account, b.period, a.plan,
-               a.shares, a.commissions
+               a.shares, a.commissions, 0 AS kind
         FROM allocations AS a
         JOIN bills AS b ON b.subscriber_account = a.subscriber_account AND b.number = a.bill
         WHERE a.settlement_batch = $1
         UNION ALL
         SELECT r.refunded_at, r.payment, r.id, r.subscriber_account, b.period, r.plan, r.shares,
-               NULL
+               NULL, 1
         FROM refunds AS r
         JOIN allocations AS a
             ON a.payment = r.payment AND a.subscriber_account = r.subscriber_account
         JOIN bills AS b ON b.subscriber_account = a.subscriber_account AND b.number = a.bill
-        WHERE r.settlement_batch = $1 AND r.shares IS NOT NULL),
+        WHERE r.settlement_batch = $1 AND r.shares IS NOT NULL
+        UNION ALL
+        SELECT l.at, l.payment, l.id, l.subscriber_account, l.period, l.plan, l.shares,
+               l.commissions, CASE l.kind WHEN 'refund' THEN 1 WHEN 'chargeback' THEN 5
+                                          WHEN 'reversal' THEN 4 ELSE 2 + (l.sign < 0)::int END
+        FROM legs AS l WHERE l.settlement_batch = $1),
     placed AS (
         SELECT *, row_number() OVER (ORDER BY at, payment, refund NULLS FIRST)::integer AS place
         FROM moved)
     INSERT INTO report_pages (settlement_batch, plan, block, records, content)
     SELECT $1, plan, place / $2, count(*),
            string_agg(int4send(place) || timestamptz_send(at) || uuid_send(payment)
-                      || CASE WHEN refund IS NULL THEN '\x00'::bytea ELSE '\x01'::bytea END
+                      || set_byte('\x00'::bytea, 0, kind)
                       || convert_to(subscriber_account || E'\n' || period || E'\n', 'UTF8')
                       || shares || coalesce(commissions, '\x00'::bytea), ''::bytea)
     FROM placed GROUP BY plan, place / $2
@@ -294,6 +308,8 @@ async def count(conn: Any, number: int, state: str) -> None:
         netting.split(row["plan"], row["splits"], row["shares"], row["commissions"])
     async for row in _strung(conn, _REFUNDS, number):
         netting.refund(row["plan"], row["shares"])
+    async for row in _strung(conn, _LEGS, number):
+        netting.move(row["plan"], row["sign"], row["shares"], row["commissions"])
     columns: list[list[int]] = []
     for sums in (netting.shared(), netting.returned(), netting.withheld()):
         columns += [[entry[at] for entry in sums] for at in range(3)]

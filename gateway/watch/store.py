@@ -11,7 +11,8 @@ _OLDEST_SUSPENSE = """
     SELECT p.id, p.accepted_at FROM payments AS p
     WHERE p.bill IS NULL AND p.id >= $1
       AND NOT EXISTS (SELECT FROM resolutions AS r WHERE r.payment = p.id)
-      AND p.amount > (SELECT coalesce(sum(f.amount), 0) FROM refunds AS f WHERE f.payment = p.id)
+      AND p.amount > (SELECT coalesce(sum(s.kopecks), 0) FROM from_suspense AS s
+                      WHERE s.payment = p.id)
     ORDER BY p.id LIMIT 1
 """
 _OLDEST_UNAPPROVED = """

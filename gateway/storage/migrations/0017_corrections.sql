@@ -177,6 +177,16 @@ CREATE OR REPLACE VIEW commissions AS
     JOIN split_plan_recipients AS r ON r.plan = l.plan AND r.place = c.place
     WHERE c.kopecks > 0;
 
+-- What left a payment's suspense again but for its account: refunds that are of no lot, chargebacks
+-- less what was won of them.
+CREATE VIEW from_suspense AS
+    SELECT f.payment, f.amount AS kopecks FROM refunds AS f
+    WHERE f.shares IS NULL AND NOT EXISTS (SELECT FROM legs AS l WHERE l.entry = f.id)
+    UNION ALL
+    SELECT payment, amount FROM chargebacks WHERE suspended
+    UNION ALL
+    SELECT payment, -amount FROM chargeback_reversals WHERE suspended;
+
 -- Double entry with all of these: a correction moves money through `corrections`, which is left
 -- with nothing; a refund of a corrected payment is taken from its lots into suspense, and leaves
 -- from there.
