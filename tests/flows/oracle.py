@@ -48,10 +48,11 @@ _NONE_MAY_BE = {
         GROUP BY p.id, p.amount HAVING sum(r.amount) > p.amount""",
     "shares that do not add up": """
         SELECT a.payment FROM allocations AS a
-        JOIN shares AS s ON s.payment = a.payment AND s.refund IS NULL
+        JOIN shares AS s ON s.payment = a.payment AND s.refund IS NULL AND s.entry IS NULL
         GROUP BY a.payment, a.amount HAVING sum(s.amount_kopecks) <> a.amount""",
     "a share given back beyond what it was": """
-        SELECT payment FROM shares GROUP BY payment, place HAVING sum(amount_kopecks) < 0""",
+        SELECT payment FROM shares GROUP BY payment, subscriber_account, recipient, service
+        HAVING sum(amount_kopecks) < 0""",
     "a recipient of a counted batch without a position": """
         SELECT s.recipient FROM shares AS s JOIN settlement_batches AS b
             ON b.number = s.settlement_batch AND b.state <> 'cut'
