@@ -88,7 +88,7 @@ class PaymentShown(Struct, omit_defaults=True):
     ] = None
 
 
-class LegShareShown(Struct):
+class MoveShareShown(Struct):
     """What one recipient receives of one service, below 0 where it is taken from it."""
 
     service: str
@@ -96,33 +96,33 @@ class LegShareShown(Struct):
     amount: Kopecks
 
 
-class LegCommissionShown(Struct):
+class MoveCommissionShown(Struct):
     """What is withheld from one recipient, below 0 where it is given back."""
 
     recipient: str
     amount: Kopecks
 
 
-class LegShown(Struct):
+class MoveShown(Struct):
     """What an entry takes from an account (below 0), or gives to it."""
 
     subscriber_account: str
     period: str
     amount: Kopecks
-    shares: list[LegShareShown]
-    commissions: list[LegCommissionShown]
+    shares: list[MoveShareShown]
+    commissions: list[MoveCommissionShown]
 
 
 class EntryShown(Struct, omit_defaults=True):
     """Something that happened to a payment after it was accepted. A refund of a payment that was
-    never moved has no legs: its shares are told with it.
+    never moved has no moves: its shares are told with it.
     """
 
     id: str
     kind: Annotated[str, Meta(description="refund, correction, chargeback or reversal")]
     at: datetime
     amount: Kopecks
-    legs: list[LegShown] = []
+    moves: list[MoveShown] = []
     reason: str | None = None
     document: str | None = None
     case: str | None = None
@@ -141,36 +141,36 @@ class PaymentStanding(PaymentShown):
 
 
 class CorrectionShown(Struct):
-    """A correction; its legs add up to nothing."""
+    """A correction; its moves add up to nothing."""
 
     id: Annotated[str, Meta(pattern="^cor_[0-9a-f]{32}$")]
     payment: str
     amount: Kopecks
     reason: str
     document: str
-    legs: list[LegShown]
+    moves: list[MoveShown]
 
 
 class ChargebackShown(Struct):
-    """A chargeback; without legs where the money was in suspense."""
+    """A chargeback; without moves where the money was in suspense."""
 
     id: Annotated[str, Meta(pattern="^chb_[0-9a-f]{32}$")]
     payment: str
     amount: Kopecks
     case: str
     reason_code: str
-    legs: list[LegShown]
+    moves: list[MoveShown]
 
 
 class ReversalShown(Struct):
-    """A chargeback that was won; without legs where the money is in suspense again."""
+    """A chargeback that was won; without moves where the money is in suspense again."""
 
     id: Annotated[str, Meta(pattern="^rev_[0-9a-f]{32}$")]
     payment: str
     chargeback: str
     amount: Kopecks
     document: str
-    legs: list[LegShown]
+    moves: list[MoveShown]
 
 
 class ReceivableShown(Struct):

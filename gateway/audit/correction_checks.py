@@ -13,7 +13,7 @@ CORRECTION_CHECKS: Final[dict[str, str]] = {
                           min(settlement_batch) AS batch,
                           sum(amount) FILTER (WHERE sign < 0) AS taken,
                           sum(amount) FILTER (WHERE sign > 0) AS given
-                   FROM legs WHERE kind = 'correction' GROUP BY entry) AS l ON l.entry = c.id
+                   FROM moves WHERE kind = 'correction' GROUP BY entry) AS l ON l.entry = c.id
         WHERE c.id IS NULL OR l.entry IS NULL OR l.payment <> c.payment OR l.payments <> 1
            OR l.moments <> 1 OR l.batches <> 1 OR l.batch <> c.settlement_batch
            OR l.taken IS DISTINCT FROM c.amount OR l.given IS DISTINCT FROM c.amount
@@ -21,7 +21,7 @@ CORRECTION_CHECKS: Final[dict[str, str]] = {
     "chargeback_unbalanced": """
         SELECT CASE e.kind WHEN 'refund' THEN 'ref_' WHEN 'chargeback' THEN 'chb_' ELSE 'rev_' END
                    || replace(coalesce(e.id, l.entry)::text, '-', ''),
-               'its legs are not what it is'
+               'its moves are not what it is'
         FROM (SELECT id, payment, amount, settlement_batch, suspended, 'chargeback' AS kind
               FROM chargebacks
               UNION ALL
@@ -29,8 +29,8 @@ CORRECTION_CHECKS: Final[dict[str, str]] = {
               FROM chargeback_reversals
               UNION ALL
               SELECT id, payment, amount, settlement_batch, false, 'refund' FROM refunds AS f
-              WHERE f.shares IS NULL AND EXISTS (SELECT FROM legs AS x WHERE x.entry = f.id)) AS e
-        FULL JOIN (SELECT entry, kind, payment, settlement_batch, sum(amount) AS amount FROM legs
+              WHERE f.shares IS NULL AND EXISTS (SELECT FROM moves AS x WHERE x.entry = f.id)) AS e
+        FULL JOIN (SELECT entry, kind, payment, settlement_batch, sum(amount) AS amount FROM moves
                    WHERE kind <> 'correction' GROUP BY entry, kind, payment, settlement_batch) AS l
             ON l.entry = e.id AND l.kind = e.kind AND l.payment = e.payment
            AND l.settlement_batch = e.settlement_batch
@@ -44,7 +44,7 @@ CORRECTION_CHECKS: Final[dict[str, str]] = {
               FROM (SELECT payment, amount AS kopecks FROM refunds
                     UNION ALL SELECT payment, amount FROM chargebacks
                     UNION ALL SELECT payment, -amount FROM chargeback_reversals
-                    UNION ALL SELECT payment, 0 FROM legs) AS b
+                    UNION ALL SELECT payment, 0 FROM moves) AS b
               GROUP BY payment) AS g
         LEFT JOIN payments AS p ON p.id = g.payment
         WHERE p.id IS NULL OR g.kopecks NOT BETWEEN 0 AND p.amount

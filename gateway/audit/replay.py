@@ -100,8 +100,8 @@ class Replay:
         self._alike = {
             event["entry"]
             for event in events
-            if event["leg"] is not None
-            and event["lot"] == event["leg"]
+            if event["move"] is not None
+            and event["lot"] == event["move"]
             and event["terms_version"] is None
         }
         for bill in bills:
@@ -128,9 +128,9 @@ class Replay:
         try:
             if event["is_refund"]:
                 yield from self._refund(row, event)
-            elif event["leg"] is not None and event["lot"] != event["leg"]:
-                yield from self._leg(row, event)
-            elif event["leg"] is not None and event["terms_version"] is None:
+            elif event["move"] is not None and event["lot"] != event["move"]:
+                yield from self._move(row, event)
+            elif event["move"] is not None and event["terms_version"] is None:
                 yield from self._same_again(row, event)
             else:
                 yield from self._split(row, event)
@@ -187,7 +187,7 @@ class Replay:
         split.refunded = added(split.refunded, parts)
         self._count(split, parts, sign=-1)
 
-    def _leg(self, row: str, event: Any) -> Iterator[tuple[str, str, str]]:
+    def _move(self, row: str, event: Any) -> Iterator[tuple[str, str, str]]:
         """What was taken of a lot, or given back to it; how much of each lot is another check's."""
         split = self._splits[event["lot"]]
         plan = self._plans[split.plan]
@@ -198,7 +198,7 @@ class Replay:
             event["bill"],
             event["counts_as"],
         ):
-            yield "leg_wrong", row, "a leg is not of the lot that it is taken from"
+            yield "move_wrong", row, "a move is not of the lot that it is taken from"
         if event["kind"] == "correction":
             back = [0] * len(plan.recipients)
             for at, (withheld, gross, moved, following) in enumerate(
@@ -222,7 +222,7 @@ class Replay:
         if any(
             not 0 <= gone <= share for gone, share in zip(split.refunded, split.parts, strict=True)
         ):
-            yield "leg_wrong", row, "more is taken of a lot than it had"
+            yield "move_wrong", row, "more is taken of a lot than it had"
         if event["entry"] not in self._alike:
             self._count(split, parts, sign)
 
@@ -248,8 +248,8 @@ class Replay:
         """Take parts of a lot off what is paid on the open bill, or put them on it."""
         plan = self._plans[split.plan]
         if split.bill == self._bill["number"]:
-            move = taken_back if sign < 0 else given_back
-            self._paid = move(self._paid, plan.charges(parts))
+            change = taken_back if sign < 0 else given_back
+            self._paid = change(self._paid, plan.charges(parts))
         elif split.sequence > self._bill["counts_from"]:
             open_plan = self._plans[self._bill["plan"]]
             services, tiers = open_plan.services, open_plan.reference.tiers

@@ -135,8 +135,8 @@ def _name(key: bytes, batch: int, recipients: dict[int, str]) -> str:
             return f"approval {of}"
         case leaves.PAYOUT:
             return "po_" + id_.hex()
-        case leaves.LEG:
-            return "leg " + id_.hex()
+        case leaves.MOVE:
+            return "move " + id_.hex()
         case leaves.CORRECTION:
             return "cor_" + id_.hex()
         case leaves.CHARGEBACK:

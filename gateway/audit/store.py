@@ -80,7 +80,7 @@ CHECKS: dict[str, str] = {
         FULL JOIN (SELECT subscriber_account, sequence FROM allocations
                    UNION ALL
                    SELECT subscriber_account, sequence FROM refunds WHERE sequence IS NOT NULL
-                   UNION ALL SELECT subscriber_account, sequence FROM legs)
+                   UNION ALL SELECT subscriber_account, sequence FROM moves)
             AS e USING (subscriber_account)
         GROUP BY subscriber_account, o.sequence
         HAVING count(e.sequence) <> coalesce(o.sequence, -1)
@@ -253,7 +253,7 @@ _EVENTS = """
     SELECT * FROM (
         SELECT a.subscriber_account, a.sequence, false AS is_refund, a.payment, a.bill, a.plan,
                a.terms_version, a.amount, a.shares, a.commissions, p.designation,
-               p.bill IS NULL AS placed, a.payment AS lot, NULL::uuid AS leg, NULL AS kind,
+               p.bill IS NULL AS placed, a.payment AS lot, NULL::uuid AS move, NULL AS kind,
                1 AS sign, a.sequence AS counts_as, NULL::uuid AS entry
         FROM allocations AS a LEFT JOIN payments AS p ON p.id = a.payment
         UNION ALL
@@ -263,7 +263,7 @@ _EVENTS = """
         UNION ALL
         SELECT subscriber_account, sequence, false, payment, bill, plan, terms_version, amount,
                shares, commissions, designation, false, lot, id, kind, sign, counts_as, entry
-        FROM legs) AS e
+        FROM moves) AS e
     ORDER BY subscriber_account COLLATE "C", sequence
 """
 # A payer who paid by an acquirer paid the surcharge of the moment when that was begun.
@@ -344,7 +344,7 @@ _MOVED_AFTERWARDS = f"""
         FROM refunds WHERE settlement_batch = ANY ($1::int[])
         UNION ALL
         SELECT sign, plan, shares, commissions, -sign * amount
-        FROM legs WHERE settlement_batch = ANY ($1::int[])) {_MOVED}
+        FROM moves WHERE settlement_batch = ANY ($1::int[])) {_MOVED}
 """
 _SUSPENSE = """
     SELECT (SELECT coalesce(sum(amount), 0) FROM payments WHERE bill IS NULL)

@@ -49,7 +49,7 @@ _LAST_KNOWN = """
     SELECT u.account, greatest(
                (SELECT coalesce(max(a.sequence), 0) FROM allocations AS a
                 WHERE a.subscriber_account = u.account AND a.at <= u.as_of),
-               (SELECT max(l.counts_as) FROM legs AS l
+               (SELECT max(l.counts_as) FROM moves AS l
                 WHERE l.subscriber_account = u.account AND l.lot = l.id AND l.at <= u.as_of)
            ) AS sequence
     FROM unnest($1::text[], $2::timestamptz[]) AS u (account, as_of)
@@ -63,7 +63,7 @@ _RECEIVED = """
             SELECT a.payment, a.payment AS lot, a.plan, a.shares FROM allocations AS a
             WHERE a.subscriber_account = u.account AND a.sequence > u.counts_from
             UNION ALL
-            SELECT NULL, g.lot, g.plan, g.shares FROM legs AS g
+            SELECT NULL, g.lot, g.plan, g.shares FROM moves AS g
             WHERE g.subscriber_account = u.account AND g.counts_as > u.counts_from AND g.lot = g.id
         ) AS a
         CROSS JOIN LATERAL (
@@ -71,7 +71,7 @@ _RECEIVED = """
             UNION ALL
             SELECT r.plan, r.shares, -1 FROM refunds AS r WHERE r.payment = a.payment
             UNION ALL
-            SELECT l.plan, l.shares, l.sign FROM legs AS l
+            SELECT l.plan, l.shares, l.sign FROM moves AS l
             WHERE l.subscriber_account = u.account AND l.lot = a.lot AND l.lot <> l.id
         ) AS moved
         CROSS JOIN LATERAL unpack(moved.shares) AS s

@@ -1,4 +1,4 @@
-"""SQL of corrections, chargebacks, their legs, and what recipients owe."""
+"""SQL of corrections, chargebacks, their moves, and what recipients owe."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,15 +7,15 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from gateway.domain.lots import Leg
+from gateway.domain.lots import Move
 
-_LEGS = """
+_MOVES = """
     SELECT id, entry, kind, sign, lot, at, subscriber_account AS account, sequence, counts_as,
            bill, plan, period, amount, commission, shares, commissions
-    FROM legs WHERE payment = $1 ORDER BY number
+    FROM moves WHERE payment = $1 ORDER BY number
 """
-_ADD_LEG = """
-    INSERT INTO legs (id, entry, kind, sign, payment, lot, at, caller, settlement_batch,
+_ADD_MOVE = """
+    INSERT INTO moves (id, entry, kind, sign, payment, lot, at, caller, settlement_batch,
                       subscriber_account, sequence, counts_as, bill, plan, period, terms_version,
                       amount, commission, shares, commissions, designation)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
@@ -128,10 +128,10 @@ _SETTLE_DEBT = """
 _UNCOUNTED = "SELECT EXISTS (SELECT FROM settlement_batches WHERE state = 'cut')"
 
 
-class NewLeg(Struct, frozen=True):
-    """A leg about to be added: what it is, with what is not told of it afterwards."""
+class NewMove(Struct, frozen=True):
+    """A move about to be added: what it is, with what is not told of it afterwards."""
 
-    leg: Leg
+    move: Move
     payment: UUID
     caller: int
     settlement_batch: int
@@ -202,37 +202,37 @@ class WaitingRequest(Struct, frozen=True):
     asked_by: str
 
 
-async def legs_of(conn: Any, payment: UUID) -> list[Leg]:
-    """Every leg of a payment, in the order in which they happened."""
-    return [Leg(*row.values()) for row in await conn.fetch(_LEGS, payment)]
+async def moves_of(conn: Any, payment: UUID) -> list[Move]:
+    """Every move of a payment, in the order in which they happened."""
+    return [Move(*row.values()) for row in await conn.fetch(_MOVES, payment)]
 
 
-async def add_legs(conn: Any, legs: Sequence[NewLeg]) -> None:
-    """Add the legs of an entry, in their order."""
-    for new in legs:
-        leg = new.leg
+async def add_moves(conn: Any, moves: Sequence[NewMove]) -> None:
+    """Add the moves of an entry, in their order."""
+    for new in moves:
+        move = new.move
         await conn.execute(
-            _ADD_LEG,
-            leg.id,
-            leg.entry,
-            leg.kind,
-            leg.sign,
+            _ADD_MOVE,
+            move.id,
+            move.entry,
+            move.kind,
+            move.sign,
             new.payment,
-            leg.lot,
-            leg.at,
+            move.lot,
+            move.at,
             new.caller,
             new.settlement_batch,
-            leg.account,
-            leg.sequence,
-            leg.counts_as,
-            leg.bill,
-            leg.plan,
-            leg.period,
+            move.account,
+            move.sequence,
+            move.counts_as,
+            move.bill,
+            move.plan,
+            move.period,
             new.terms_version,
-            leg.amount,
-            leg.commission,
-            leg.shares,
-            leg.commissions,
+            move.amount,
+            move.commission,
+            move.shares,
+            move.commissions,
             new.designation,
         )
 

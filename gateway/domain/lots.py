@@ -14,8 +14,8 @@ from gateway.domain.refusals import InvariantBroken, Refusal
 from splitcore import SplitError, largest_remainder, unpack
 
 
-class Leg(Struct, frozen=True):
-    """One leg of an entry as it is stored, in kopecks.
+class Move(Struct, frozen=True):
+    """One move of an entry as it is stored, in kopecks.
 
     Taken from a lot (`sign` -1), or given (1). `lot` is `id` where it is one itself. `shares` are
     packed by the plan's parts, `commissions` (None: none) by its recipients.
@@ -62,37 +62,37 @@ class Lot(Struct):
         """Of each share what is still there."""
         return [share - taken for share, taken in zip(self.shares, self.taken, strict=True)]
 
-    def take(self, parts: Sequence[int], moves: bool) -> None:
-        """Kopecks leave the lot; `moves` where a correction takes them."""
+    def take(self, parts: Sequence[int], corrects: bool) -> None:
+        """Kopecks leave the lot; `corrects` where a correction takes them."""
         self.taken = added(self.taken, parts)
         if any(
             not 0 <= taken <= share for taken, share in zip(self.taken, self.shares, strict=True)
         ):
             raise InvariantBroken("Expected to take no more of a lot than is left of it")
-        if moves:
+        if corrects:
             self.moved = added(self.moved, parts)
 
     def put_back(self, parts: Sequence[int]) -> None:
         """Kopecks that were taken come back."""
-        self.take([-kopecks for kopecks in parts], moves=False)
+        self.take([-kopecks for kopecks in parts], corrects=False)
 
 
 Taken = list[tuple[Lot, list[int]]]
 """What is taken from each lot, by its parts; lots that nothing is taken from are left out."""
 
 
-def lot_of(leg: Leg) -> Lot:
-    """The lot that a leg opened."""
-    shares = unpack(leg.shares)
-    withheld = unpack(leg.commissions) if leg.commissions else []
+def lot_of(move: Move) -> Lot:
+    """The lot that a move opened."""
+    shares = unpack(move.shares)
+    withheld = unpack(move.commissions) if move.commissions else []
     nothing = [0] * len(shares)
     return Lot(
-        leg.id,
-        leg.account,
-        leg.bill,
-        leg.plan,
-        leg.counts_as,
-        leg.period,
+        move.id,
+        move.account,
+        move.bill,
+        move.plan,
+        move.counts_as,
+        move.period,
         shares,
         withheld,
         nothing,
@@ -100,14 +100,14 @@ def lot_of(leg: Leg) -> Lot:
     )
 
 
-def apply(lots: dict[UUID, Lot], leg: Leg) -> None:
-    """A leg happens to the lots of its payment."""
-    if leg.lot == leg.id:
-        lots[leg.id] = lot_of(leg)
-    elif leg.sign < 0:
-        lots[leg.lot].take(unpack(leg.shares), moves=leg.kind == "correction")
+def apply(lots: dict[UUID, Lot], move: Move) -> None:
+    """A move happens to the lots of its payment."""
+    if move.lot == move.id:
+        lots[move.id] = lot_of(move)
+    elif move.sign < 0:
+        lots[move.lot].take(unpack(move.shares), corrects=move.kind == "correction")
     else:
-        lots[leg.lot].put_back(unpack(leg.shares))
+        lots[move.lot].put_back(unpack(move.shares))
 
 
 def taken(lots: Sequence[Lot], amount: int) -> Taken:

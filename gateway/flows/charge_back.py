@@ -11,13 +11,13 @@ from gateway.acquirers import store as acquirer_store
 from gateway.corrections import store
 from gateway.corrections.store import Chargeback
 from gateway.domain.ids import CHARGEBACK, PAYMENT, REVERSAL, new_id, shown
-from gateway.domain.lots import Leg, Lot, added, taken
+from gateway.domain.lots import Lot, Move, added, taken
 from gateway.domain.party import Caller
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import Refusal
 from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
-from gateway.flows.correct_payment import shown_leg
+from gateway.flows.correct_payment import shown_move
 from gateway.flows.move_money import Moving, lots_of
 from gateway.flows.refund_payment import locked_payment
 from gateway.journal.rows import Cut, PaymentRow
@@ -36,7 +36,7 @@ async def charge_back(
 ) -> Answer:
     """Book that `amount` kopecks (None: all that is left) were taken back from us.
 
-    `{"id", "payment", "amount", "case", "reason_code", "legs"}`. Refuses `not_found`,
+    `{"id", "payment", "amount", "case", "reason_code", "moves"}`. Refuses `not_found`,
     `refund_exceeds_payment`, and `state_conflict` where the case is booked already, nothing is
     left, or a refund of the payment is on its way to its acquirer.
     """
@@ -58,29 +58,29 @@ async def charge_back(
         )
         if not booked:
             raise Refusal("state_conflict", "Expected a case that is not booked yet")
-        legs: list[Leg] = []
+        moves: list[Move] = []
         if not suspended:
             moving = Moving(context, conn, cut, "chargeback", chargeback, row, caller.number, at)
-            legs = await _take(moving, conn, row, kopecks)
+            moves = await _take(moving, conn, row, kopecks)
         return {
             "id": shown(CHARGEBACK, chargeback),
             "payment": shown(PAYMENT, payment),
             "amount": kopecks,
             "case": case_id,
             "reason_code": reason_code,
-            "legs": [shown_leg(context, leg) for leg in legs],
+            "moves": [shown_move(context, move) for move in moves],
         }
 
     return await once(context, claim, chargeback, act)
 
 
-async def _take(moving: Moving, conn: Any, row: PaymentRow, amount: int) -> list[Leg]:
-    lots = await lots_of(conn, row, await store.legs_of(conn, row.id))
+async def _take(moving: Moving, conn: Any, row: PaymentRow, amount: int) -> list[Move]:
+    lots = await lots_of(conn, row, await store.moves_of(conn, row.id))
     found = taken(list(lots.values()), amount)
     await moving.lock({lot.account for lot, _ in found}, {lot.plan for lot, _ in found})
     moving.take(found)
     await moving.save()
-    return moving.legs
+    return moving.moves
 
 
 async def reverse(
@@ -114,17 +114,17 @@ async def reverse(
             *(reversal, chargeback, payment, at, caller.number, cut.settlement_batch),
             *(row.placed_on, kopecks, suspended, document),
         )
-        legs: list[Leg] = []
+        moves: list[Move] = []
         if not suspended:
             moving = Moving(context, conn, cut, "reversal", reversal, row, caller.number, at)
-            legs = await _give_back(moving, conn, row, before, kopecks)
+            moves = await _give_back(moving, conn, row, before, kopecks)
         return {
             "id": shown(REVERSAL, reversal),
             "payment": shown(PAYMENT, payment),
             "chargeback": shown(CHARGEBACK, chargeback),
             "amount": kopecks,
             "document": document,
-            "legs": [shown_leg(context, leg) for leg in legs],
+            "moves": [shown_move(context, move) for move in moves],
         }
 
     return await once(context, claim, reversal, act)
@@ -132,15 +132,15 @@ async def reverse(
 
 async def _give_back(
     moving: Moving, conn: Any, row: PaymentRow, before: Chargeback, amount: int
-) -> list[Leg]:
-    legs = await store.legs_of(conn, row.id)
+) -> list[Move]:
+    moves = await store.moves_of(conn, row.id)
     if before.suspended:
         # It was nobody's when it was taken, and has found its account since.
         await moving.lock({row.placed_on}, ())
         moving.give(row.placed_on, amount, ())
     else:
-        lots = await lots_of(conn, row, legs)
-        held = _held(lots, legs, before)
+        lots = await lots_of(conn, row, moves)
+        held = _held(lots, moves, before)
         await moving.lock({lot.account for lot, _, _ in held}, {lot.plan for lot, _, _ in held})
         strung = [kopecks for _, parts, _ in held for kopecks in parts]
         returned = [kopecks for _, _, parts in held for kopecks in parts]
@@ -150,20 +150,20 @@ async def _give_back(
             if any(mine):
                 moving.put_back(lot, mine)
     await moving.save()
-    return moving.legs
+    return moving.moves
 
 
 def _held(
-    lots: dict[UUID, Lot], legs: list[Leg], before: Chargeback
+    lots: dict[UUID, Lot], moves: list[Move], before: Chargeback
 ) -> list[tuple[Lot, list[int], list[int]]]:
     """What a chargeback took from each lot, and what of that came back."""
     found = []
-    for leg in legs:
-        if leg.entry == before.id:
-            parts = unpack(leg.shares)
+    for move in moves:
+        if move.entry == before.id:
+            parts = unpack(move.shares)
             back = [0] * len(parts)
-            for later in legs:
-                if later.entry in before.reversals and later.lot == leg.lot:
+            for later in moves:
+                if later.entry in before.reversals and later.lot == move.lot:
                     back = added(back, unpack(later.shares))
-            found.append((lots[leg.lot], parts, back))
+            found.append((lots[move.lot], parts, back))
     return found

@@ -1,7 +1,7 @@
 """Corrections: money that was meant otherwise is taken from where it went, and given anew.
 
 From account to account, from service to service, or from period to period. Nothing leaves us, so
-both legs are in one commit, and in one settlement batch. What was split before stays as it was.
+both moves are in one commit, and in one settlement batch. What was split before stays as it was.
 """
 
 from typing import Any
@@ -12,13 +12,13 @@ from msgspec import Struct
 
 from gateway.corrections import store
 from gateway.domain.ids import CORRECTION, PAYMENT, new_id, shown
-from gateway.domain.lots import Leg, Lot, Taken, taken, taken_of_services
+from gateway.domain.lots import Lot, Move, Taken, taken, taken_of_services
 from gateway.domain.party import Caller
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import Refusal
 from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
-from gateway.flows.move_money import LEGS_MAX, Designation, Moving, lots_of
+from gateway.flows.move_money import MOVES_MAX, Designation, Moving, lots_of
 from gateway.flows.refund_payment import locked_payment
 from gateway.journal.rows import Cut
 from splitcore import unpack
@@ -49,7 +49,7 @@ async def correct(
     reason: str,
     document: str,
 ) -> Answer:
-    """Move what a payment gave: `{"id", "payment", "amount", "legs": […]}`.
+    """Move what a payment gave: `{"id", "payment", "amount", "moves": […]}`.
 
     Refuses `not_found`, `account_invalid` (no open bill there), `state_conflict` (in suspense,
     nothing there to take, nothing that would change), `refund_exceeds_payment` (more than is left),
@@ -59,17 +59,17 @@ async def correct(
 
     async def act(conn: Any, cut: Cut) -> dict[str, object]:
         row = await locked_payment(conn, caller, payment)
-        legs = await store.legs_of(conn, payment)
+        moves = await store.moves_of(conn, payment)
         if row.shares is None:
             raise Refusal("state_conflict", "Expected a payment that is not in suspense")
-        if len(legs) >= LEGS_MAX:
+        if len(moves) >= MOVES_MAX:
             raise Refusal("state_conflict", "Expected a payment that was moved less often")
-        lots = list((await lots_of(conn, row, legs)).values())
+        lots = list((await lots_of(conn, row, moves)).values())
         at = context.clock.now()
         moving = Moving(context, conn, cut, "correction", correction, row, caller.number, at)
         amount = await _move(moving, lots, asked)
         content = msgspec.json.encode(asked).decode()
-        account = asked.subscriber_account or moving.legs[-1].account
+        account = asked.subscriber_account or moving.moves[-1].account
         await store.add_correction(
             conn,
             *(correction, payment, at, caller.number, cut.settlement_batch, account, amount),
@@ -82,7 +82,7 @@ async def correct(
             "amount": amount,
             "reason": reason,
             "document": document,
-            "legs": [shown_leg(context, leg) for leg in moving.legs],
+            "moves": [shown_move(context, move) for move in moving.moves],
         }
 
     return await once(context, claim, correction, act)
@@ -141,25 +141,25 @@ def _given_to(found: Taken, account: str | None) -> dict[str, int]:
     return sums
 
 
-def shown_leg(context: Context, leg: Leg) -> dict[str, object]:
-    """A leg as it is told; kopecks below 0 are taken. Its plan is on the shelf."""
-    names = context.plans.get(leg.plan).names
-    shares = names.shares(unpack(leg.shares))
-    withheld = unpack(leg.commissions) if leg.commissions else []
+def shown_move(context: Context, move: Move) -> dict[str, object]:
+    """A move as it is told; kopecks below 0 are taken. Its plan is on the shelf."""
+    names = context.plans.get(move.plan).names
+    shares = names.shares(unpack(move.shares))
+    withheld = unpack(move.commissions) if move.commissions else []
     return {
-        "subscriber_account": leg.account,
-        "period": leg.period,
-        "amount": leg.sign * leg.amount,
+        "subscriber_account": move.account,
+        "period": move.period,
+        "amount": move.sign * move.amount,
         "shares": [
             {
                 "service": share.service,
                 "recipient": share.recipient,
-                "amount": leg.sign * share.amount,
+                "amount": move.sign * share.amount,
             }
             for share in shares
         ],
         "commissions": [
-            {"recipient": names.recipients[at], "amount": leg.sign * kopecks}
+            {"recipient": names.recipients[at], "amount": move.sign * kopecks}
             for at, kopecks in enumerate(withheld)
             if kopecks
         ],

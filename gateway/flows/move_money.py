@@ -1,6 +1,6 @@
-"""Legs of what happens to a payment afterwards: taken from its lots, given to bills, in one commit.
+"""Moves of what happens to a payment afterwards: taken from its lots, given to bills, in one commit.
 
-Whoever moves has locked the payment; here its accounts are locked, in their order. Every leg is an
+Whoever moves has locked the payment; here its accounts are locked, in their order. Every move is an
 event of its account, as a payment is, and is taken off or put on what is paid on its open bill.
 """
 
@@ -14,11 +14,11 @@ import orjson
 
 from gateway.bills import store as bill_store
 from gateway.corrections import store
-from gateway.corrections.store import NewLeg
+from gateway.corrections.store import NewMove
 from gateway.domain import paid as bill_paid
 from gateway.domain.bill import OpenBill
 from gateway.domain.ids import new_id
-from gateway.domain.lots import Leg, Lot, Taken, added, apply, commission_back
+from gateway.domain.lots import Lot, Move, Taken, added, apply, commission_back
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.flows.context import Context
 from gateway.journal import store as journal_store
@@ -30,11 +30,11 @@ from splitcore import pack, unpack
 
 Designation = tuple[tuple[str, int], ...]
 
-# A payment that was moved so often is somebody's mistake; and every leg is read to move it again.
-LEGS_MAX: Final = 200
+# A payment that was moved so often is somebody's mistake; and every move is read to move it again.
+MOVES_MAX: Final = 200
 
 
-async def lots_of(conn: Any, row: PaymentRow, legs: Iterable[Leg]) -> dict[UUID, Lot]:
+async def lots_of(conn: Any, row: PaymentRow, moves: Iterable[Move]) -> dict[UUID, Lot]:
     """What each split of a locked payment was, and what was taken of it, oldest first."""
     lots: dict[UUID, Lot] = {}
     if row.shares is not None:
@@ -57,13 +57,13 @@ async def lots_of(conn: Any, row: PaymentRow, legs: Iterable[Leg]) -> dict[UUID,
             taken,
             [0] * len(shares),
         )
-    for leg in legs:
-        apply(lots, leg)
+    for move in moves:
+        apply(lots, move)
     return lots
 
 
 class Moving:
-    """The legs of one entry of a locked payment, one after another; `save` writes them."""
+    """The moves of one entry of a locked payment, one after another; `save` writes them."""
 
     def __init__(
         self,
@@ -85,12 +85,12 @@ class Moving:
         self._caller = caller
         self._at = at
         self._bills: dict[str, OpenBill] = {}
-        self._legs: list[NewLeg] = []
+        self._moves: list[NewMove] = []
 
     @property
-    def legs(self) -> list[Leg]:
+    def moves(self) -> list[Move]:
         """What was moved so far."""
-        return [new.leg for new in self._legs]
+        return [new.move for new in self._moves]
 
     async def lock(self, accounts: Iterable[str], plans: Iterable[int]) -> None:
         """Lock the open bills of all accounts that will be moved on, and know their plans.
@@ -119,11 +119,11 @@ class Moving:
 
         Without `counts` nothing is taken off what is paid on bills: it will be given alike.
         """
-        moves = self._kind == "correction"
+        corrects = self._kind == "correction"
         for lot, parts in found:
             plan = self.plan(lot.plan)
-            back = commission_back(lot, plan.split.part_recipient, parts) if moves else []
-            lot.take(parts, moves)
+            back = commission_back(lot, plan.split.part_recipient, parts) if corrects else []
+            lot.take(parts, corrects)
             if counts:
                 self._count_on_bill(lot, plan.charges(parts), plan, sign=-1)
             self._add(-1, lot, parts, back)
@@ -153,17 +153,17 @@ class Moving:
 
     def give_alike(self, period: str) -> None:
         """Give what was just taken to the very same, for another period."""
-        for leg in self.legs:
-            withheld = unpack(leg.commissions) if leg.commissions else []
+        for move in self.moves:
+            withheld = unpack(move.commissions) if move.commissions else []
             lot = Lot(
-                *(new_id(), leg.account, leg.bill, leg.plan, leg.counts_as, period),
+                *(new_id(), move.account, move.bill, move.plan, move.counts_as, period),
                 *([], [], [], []),
             )
-            self._add(1, lot, unpack(leg.shares), withheld, lot.id)
+            self._add(1, lot, unpack(move.shares), withheld, lot.id)
 
     async def save(self) -> None:
-        """Write the legs, and what is now paid on the bills."""
-        await store.add_legs(self._conn, self._legs)
+        """Write the moves, and what is now paid on the bills."""
+        await store.add_moves(self._conn, self._moves)
         await bill_store.save_paid(
             self._conn,
             [(account, bill.paid, bill.sequence) for account, bill in self._bills.items()],
@@ -173,8 +173,8 @@ class Moving:
         bill = self.bill(lot.account)
         paid = bill.paid
         if lot.bill == bill.bill:
-            move = bill_paid.taken_back if sign < 0 else bill_paid.given_back
-            paid = move(paid, charges)
+            change = bill_paid.taken_back if sign < 0 else bill_paid.given_back
+            paid = change(paid, charges)
         elif lot.counts_as > bill.counts_from:
             services: dict[str, int] = {}
             for service, kopecks in zip(plan.services, charges, strict=True):
@@ -192,10 +192,10 @@ class Moving:
         terms_version: int | None = None,
         designation: str | None = None,
     ) -> None:
-        """One leg more, its account's next event; `opened` where the lot begins with it."""
+        """One move more, its account's next event; `opened` where the lot begins with it."""
         bill = self.bill(lot.account)
         self._bills[lot.account] = msgspec.structs.replace(bill, sequence=bill.sequence + 1)
-        leg = Leg(
+        move = Move(
             id=opened or new_id(),
             entry=self._entry,
             kind=self._kind,
@@ -214,8 +214,8 @@ class Moving:
             commissions=pack(withheld) if any(withheld) else None,
         )
         batch = self._cut.settlement_batch
-        self._legs.append(
-            NewLeg(leg, self._row.id, self._caller, batch, terms_version, designation)
+        self._moves.append(
+            NewMove(move, self._row.id, self._caller, batch, terms_version, designation)
         )
 
 

@@ -8,7 +8,7 @@ from gateway.corrections import store as correction_store
 from gateway.domain import paid as bill_paid
 from gateway.domain.bill import OpenBill
 from gateway.domain.ids import PAYMENT, REFUND, new_id, shown
-from gateway.domain.lots import Leg, taken
+from gateway.domain.lots import Move, taken
 from gateway.domain.party import Caller
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import InvariantBroken, Refusal
@@ -57,9 +57,9 @@ async def give_back(
     """
     if amount > row.left:
         raise Refusal("refund_exceeds_payment", "Expected no more than is left of the payment")
-    legs = await correction_store.legs_of(conn, row.id)
-    if legs:
-        return await _of_lots(context, conn, cut, row, legs, refund_id, caller, amount)
+    moves = await correction_store.moves_of(conn, row.id)
+    if moves:
+        return await _of_lots(context, conn, cut, row, moves, refund_id, caller, amount)
     parts: list[int] | None = None
     sequence: int | None = None
     if row.plan is not None:
@@ -77,13 +77,13 @@ async def _of_lots(
     conn: Any,
     cut: Cut,
     row: PaymentRow,
-    legs: list[Leg],
+    moves: list[Move],
     refund_id: UUID,
     caller: int,
     amount: int,
 ) -> dict[str, object]:
     """A refund of a payment that was moved: out of its lots to nobody, and from there back."""
-    lots = list((await lots_of(conn, row, legs)).values())
+    lots = list((await lots_of(conn, row, moves)).values())
     found = taken(lots, amount)
     at = context.clock.now()
     moving = Moving(context, conn, cut, "refund", refund_id, row, caller, at)
@@ -93,17 +93,17 @@ async def _of_lots(
         conn, cut, NewRefund(refund_id, caller, amount, None, None), row, at
     )
     await moving.save()
-    return _shown_legs(context, row, refund_id, amount, moving.legs)
+    return _shown_moves(context, row, refund_id, amount, moving.moves)
 
 
-def _shown_legs(
-    context: Context, row: PaymentRow, refund_id: UUID, amount: int, legs: list[Leg]
+def _shown_moves(
+    context: Context, row: PaymentRow, refund_id: UUID, amount: int, moves: list[Move]
 ) -> dict[str, object]:
     told = shown_refund(context, row, refund_id, amount, None)
     told["shares"] = [
         {"service": share.service, "recipient": share.recipient, "amount": share.amount}
-        for leg in legs
-        for share in context.plans.get(leg.plan).names.shares(unpack(leg.shares))
+        for move in moves
+        for share in context.plans.get(move.plan).names.shares(unpack(move.shares))
     ]
     return told
 
@@ -133,15 +133,15 @@ async def find_refund(
     """A refund of a payment as it stands in the journal."""
     for found in await journal_store.refunds_of(conn, row.id):
         if found.id == refund_id:
-            legs = [
-                leg
-                for leg in await correction_store.legs_of(conn, row.id)
-                if leg.entry == refund_id
+            moves = [
+                move
+                for move in await correction_store.moves_of(conn, row.id)
+                if move.entry == refund_id
             ]
-            if legs:
-                plans = [leg.plan for leg in legs]
+            if moves:
+                plans = [move.plan for move in moves]
                 await splitting_store.fetch_plans(conn, context.plans, plans)
-                return _shown_legs(context, row, refund_id, found.amount, legs)
+                return _shown_moves(context, row, refund_id, found.amount, moves)
             parts = None if found.shares is None else unpack(found.shares)
             if row.plan is not None:
                 await splitting_store.fetch_plans(conn, context.plans, [row.plan])

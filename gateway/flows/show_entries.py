@@ -6,7 +6,7 @@ from uuid import UUID
 from gateway.corrections import store
 from gateway.domain.ids import CHARGEBACK, CORRECTION, REFUND, REVERSAL, shown
 from gateway.flows.context import Context
-from gateway.flows.correct_payment import shown_leg
+from gateway.flows.correct_payment import shown_move
 from gateway.splitting import store as splitting_store
 
 _PREFIXES: Final = {
@@ -23,8 +23,8 @@ async def entries(context: Context, payment: UUID) -> tuple[int, list[dict[str, 
         found = await store.entries_of(conn, payment)
         if not found:
             return 0, []
-        legs = await store.legs_of(conn, payment)
-        await splitting_store.fetch_plans(conn, context.plans, [leg.plan for leg in legs])
+        moves = await store.moves_of(conn, payment)
+        await splitting_store.fetch_plans(conn, context.plans, [move.plan for move in moves])
     signs = {"chargeback": 1, "reversal": -1}
     charged_back = sum(signs.get(entry.kind, 0) * entry.amount for entry in found)
     told = []
@@ -34,7 +34,7 @@ async def entries(context: Context, payment: UUID) -> tuple[int, list[dict[str, 
             "kind": entry.kind,
             "at": entry.at,
             "amount": entry.amount,
-            "legs": [shown_leg(context, leg) for leg in legs if leg.entry == entry.id],
+            "moves": [shown_move(context, move) for move in moves if move.entry == entry.id],
             "reason": entry.reason,
             "document": entry.document,
             "case": entry.case_id,

@@ -97,7 +97,7 @@ _SEARCH_ACCOUNT = (
     + """
     WHERE p.id IN (SELECT id FROM payments WHERE subscriber_account = $1
                    UNION SELECT payment FROM resolutions WHERE subscriber_account = $1
-                   UNION SELECT payment FROM legs WHERE subscriber_account = $1)
+                   UNION SELECT payment FROM moves WHERE subscriber_account = $1)
 """
     + _PAGE
 )

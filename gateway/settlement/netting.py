@@ -37,7 +37,7 @@ class Netting:
         _sums(self._returned, plan, parts).add_all(shares)
 
     def move(self, plan: int, sign: int, shares: bytes, commissions: bytes | None) -> None:
-        """Add legs of one plan and sign, strung together: taken where it is below 0, or given."""
+        """Add moves of one plan and sign, strung together: taken where it is below 0, or given."""
         parts, recipients = self._places[plan]
         _sums(self._returned if sign < 0 else self._shared, plan, parts).add_all(shares)
         if commissions is not None:

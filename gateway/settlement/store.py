@@ -33,10 +33,10 @@ _REFUNDS = """
           WHERE settlement_batch = $1 AND shares IS NOT NULL) AS r
     GROUP BY block, plan
 """
-_LEGS = """
+_MOVES = """
     SELECT plan, sign, string_agg(shares, ''::bytea) AS shares,
            string_agg(commissions, ''::bytea) AS commissions
-    FROM (SELECT plan, sign, shares, commissions, row_number() OVER () / $2 AS block FROM legs
+    FROM (SELECT plan, sign, shares, commissions, row_number() OVER () / $2 AS block FROM moves
           WHERE settlement_batch = $1) AS l
     GROUP BY block, plan, sign
 """
@@ -172,7 +172,7 @@ _LAY_OUT = r"""
         SELECT l.at, l.payment, l.id, l.subscriber_account, l.period, l.plan, l.shares,
                l.commissions, CASE l.kind WHEN 'refund' THEN 1 WHEN 'chargeback' THEN 5
                                           WHEN 'reversal' THEN 4 ELSE 2 + (l.sign < 0)::int END
-        FROM legs AS l WHERE l.settlement_batch = $1),
+        FROM moves AS l WHERE l.settlement_batch = $1),
     placed AS (
         SELECT *, row_number() OVER (ORDER BY at, payment, refund NULLS FIRST)::integer AS place
         FROM moved)
@@ -308,7 +308,7 @@ async def count(conn: Any, number: int, state: str) -> None:
         netting.split(row["plan"], row["splits"], row["shares"], row["commissions"])
     async for row in _strung(conn, _REFUNDS, number):
         netting.refund(row["plan"], row["shares"])
-    async for row in _strung(conn, _LEGS, number):
+    async for row in _strung(conn, _MOVES, number):
         netting.move(row["plan"], row["sign"], row["shares"], row["commissions"])
     columns: list[list[int]] = []
     for sums in (netting.shared(), netting.returned(), netting.withheld()):

@@ -15,7 +15,7 @@ ENTRY_BYTES: Final = KEY_BYTES + 32
 # Kinds by their byte, the tables that they stand for.
 BATCH, PAYMENT, RESOLUTION, REFUND, RETURNED, POSITION = range(6)
 APPROVAL, PAYOUT, PAYOUT_FILE = range(6, 9)
-LEG, CORRECTION, CHARGEBACK, REVERSAL, DEBT = range(9, 14)
+MOVE, CORRECTION, CHARGEBACK, REVERSAL, DEBT = range(9, 14)
 
 COUNTED_1: Final = r"""
     SELECT '\x00000000000000000000000000'::bytea || int4send(number) AS key,
@@ -60,7 +60,7 @@ COUNTED_2: Final = (
                number, id, entry, kind, sign, payment, lot, at, caller, settlement_batch,
                subscriber_account, sequence, counts_as, bill, plan, period, terms_version, amount,
                commission, shares, commissions, designation))
-    FROM legs WHERE settlement_batch = $1
+    FROM moves WHERE settlement_batch = $1
     UNION ALL
     SELECT '\x0a'::bytea || uuid_send(id), '\x000a'::bytea || record_send(ROW(
                id, payment, at, caller, settlement_batch, subscriber_account, amount, asked, reason,
@@ -99,21 +99,19 @@ APPROVED_1: Final = r"""
            || record_send(ROW(settlement_batch, format, made_at, content))
     FROM payout_files WHERE settlement_batch = $1
 """
-# The leaves of each version and stage, by key.
-ROWS: Final = {
-    (1, "counted"): COUNTED_1,
-    (1, "approved"): APPROVED_1,
-    (2, "counted"): COUNTED_2,
-    (2, "approved"): APPROVED_1,
-}
 # What one leaf is made of, by its key, for whoever is to see that it is in the tree.
 CONTENTS: Final = {
-    which: f"SELECT content FROM ({rows}) AS r WHERE key = $2" for which, rows in ROWS.items()
+    (1, "counted"): f"SELECT content FROM ({COUNTED_1}) AS r WHERE key = $2",
+    (1, "approved"): f"SELECT content FROM ({APPROVED_1}) AS r WHERE key = $2",
+    (2, "counted"): f"SELECT content FROM ({COUNTED_2}) AS r WHERE key = $2",
+    (2, "approved"): f"SELECT content FROM ({APPROVED_1}) AS r WHERE key = $2",
 }
 # The leaves in their order, a key and a hash strung together.
 ENTRIES: Final = {
-    which: f"SELECT key || sha256(content) FROM ({rows}) AS r ORDER BY 1"
-    for which, rows in ROWS.items()
+    (1, "counted"): f"SELECT key || sha256(content) FROM ({COUNTED_1}) AS r ORDER BY 1",
+    (1, "approved"): f"SELECT key || sha256(content) FROM ({APPROVED_1}) AS r ORDER BY 1",
+    (2, "counted"): f"SELECT key || sha256(content) FROM ({COUNTED_2}) AS r ORDER BY 1",
+    (2, "approved"): f"SELECT key || sha256(content) FROM ({APPROVED_1}) AS r ORDER BY 1",
 }
 # Where a row that is not in its batch any more is now, by its kind.
 BATCH_NOW: Final = {
@@ -121,7 +119,7 @@ BATCH_NOW: Final = {
     RESOLUTION: "SELECT settlement_batch FROM resolutions WHERE payment = $1",
     REFUND: "SELECT settlement_batch FROM refunds WHERE id = $1",
     PAYOUT: "SELECT settlement_batch FROM payouts WHERE id = $1",
-    LEG: "SELECT settlement_batch FROM legs WHERE id = $1",
+    MOVE: "SELECT settlement_batch FROM moves WHERE id = $1",
     CORRECTION: "SELECT settlement_batch FROM corrections WHERE id = $1",
     CHARGEBACK: "SELECT settlement_batch FROM chargebacks WHERE id = $1",
     REVERSAL: "SELECT settlement_batch FROM chargeback_reversals WHERE id = $1",
@@ -131,6 +129,6 @@ _WRITTEN = re.compile(r"'.x00(0[0-9a-f])'::bytea\s*\|\| record_send\(ROW\(([^()]
 # The names of a leaf's columns by version and kind.
 COLUMNS: Final = {
     (version, int(kind, 16)): [name.strip() for name in names.split(",")]
-    for (version, _), rows in ROWS.items()
+    for version, rows in ((1, COUNTED_1 + APPROVED_1), (2, COUNTED_2 + APPROVED_1))
     for kind, names in _WRITTEN.findall(rows)
 }

@@ -24,6 +24,12 @@ MATRIX = {
     "GET /v1/payments/{id}/refunds/{refund}": "ao-u-",
     "POST /v1/payments/{id}/resolve": "-o---",
     "POST /v1/quotes": "a----",
+    "POST /v1/payments/{id}/corrections": "-o---",
+    "POST /v1/payments/{id}/chargebacks": "ao---",
+    "POST /v1/payments/{id}/chargebacks/{chargeback}/reversals": "ao---",
+    "GET /v1/receivables": "-opur",
+    "POST /v1/receivables/{recipient}": "-o---",
+    "POST /v1/debt-requests/{id}/approve": "--p--",
     # No key: who calls back is known by the signature, and without one it is forbidden or unknown.
     "POST /v1/acquirers/{name}/callbacks": "signed",
     "GET /v1/acquirers/{name}/callbacks": "signed",

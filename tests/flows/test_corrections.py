@@ -20,7 +20,7 @@ async def dues(region: Region, account: str) -> list[int]:
     return [one["due"] for one in charges]
 
 
-async def legs_add_up(region: Region) -> None:
+async def moves_add_up(region: Region) -> None:
     await check_books(region.conn)
     await audited(region)
     assert await balance(region, "corrections") == 0
@@ -34,22 +34,22 @@ async def test_from_account_to_account(region: Region) -> None:
 
     told = await correct(region, "c", payment.id, subscriber_account="B", amount=20_000)
 
-    assert [leg["amount"] for leg in told["legs"]] == [-20_000, 20_000]
-    assert sum(share["amount"] for leg in told["legs"] for share in leg["shares"]) == 0
+    assert [move["amount"] for move in told["moves"]] == [-20_000, 20_000]
+    assert sum(share["amount"] for move in told["moves"] for share in move["shares"]) == 0
     found = await held(region, payment.id)
     assert sum(found.values()) == 60_500
     assert found["B", "gas", "heat"] == 20_000
     assert await dues(region, "B") == [50_000]
     assert sum(await dues(region, "A")) == 60_500 + 20_000
     # heat has what it had less its part, and the new money's: 1.5 % of 20 000 is 300.
-    taken = [leg for leg in told["legs"] if leg["amount"] < 0][0]
+    taken = [move for move in told["moves"] if move["amount"] < 0][0]
     back = {one["recipient"]: -one["amount"] for one in taken["commissions"]}
-    given = [leg for leg in told["legs"] if leg["amount"] > 0][0]
+    given = [move for move in told["moves"] if move["amount"] > 0][0]
     assert given["commissions"] == [{"recipient": "heat", "amount": 300}]
     after = await withheld(region, payment.id)
     assert after["heat"] == before["heat"] - back["heat"] + 300
     assert after["waste"] == before["waste"] - back["waste"]
-    await legs_add_up(region)
+    await moves_add_up(region)
 
 
 async def test_what_moves_whole_leaves_nothing_behind(region: Region) -> None:
@@ -73,7 +73,7 @@ async def test_what_moves_whole_leaves_nothing_behind(region: Region) -> None:
     await correct(region, "back", payment.id, subscriber_account="A", from_account="B")
     assert {account for account, _, _ in await held(region, payment.id)} == {"A"}
     assert await withheld(region, payment.id) == before
-    await legs_add_up(region)
+    await moves_add_up(region)
 
 
 async def test_from_service_to_service(region: Region) -> None:
@@ -90,7 +90,7 @@ async def test_from_service_to_service(region: Region) -> None:
     assert sum(found.values()) == 60_000
     assert await dues(region, "A") == [80_000 - 59_000, 40_000, 0]
     assert "waste" not in await withheld(region, payment.id)
-    await legs_add_up(region)
+    await moves_add_up(region)
 
 
 async def test_from_period_to_period_changes_nothing_but_the_period(region: Region) -> None:
@@ -102,7 +102,7 @@ async def test_from_period_to_period_changes_nothing_but_the_period(region: Regi
         await dues(region, "A"),
     )
     told = await correct(region, "c", payment.id, period="2026-09", amount=10_000)
-    assert [(leg["period"], leg["amount"]) for leg in told["legs"]] == [
+    assert [(move["period"], move["amount"]) for move in told["moves"]] == [
         ("2026-10", -10_000),
         ("2026-09", 10_000),
     ]
@@ -115,7 +115,7 @@ async def test_from_period_to_period_changes_nothing_but_the_period(region: Regi
     await region.refund("r", payment.id, 60_000)
     assert await held(region, payment.id) == {}
     assert sum(await dues(region, "A")) == 121_000
-    await legs_add_up(region)
+    await moves_add_up(region)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -150,9 +150,9 @@ async def test_what_cannot_be_is_refused_and_leaves_no_trace(region: Region, cas
     with pytest.raises(Refusal) as refused:
         await correct(region, "c", payment.id, **asked)
     assert refused.value.code == code
-    assert await region.number("SELECT count(*) FROM legs") == 0
+    assert await region.number("SELECT count(*) FROM moves") == 0
     assert await region.number("SELECT count(*) FROM idempotency_keys WHERE key = 'c'") == 0
-    await legs_add_up(region)
+    await moves_add_up(region)
 
 
 async def test_the_same_key_is_answered_again_and_moves_once(region: Region) -> None:
@@ -196,7 +196,7 @@ async def test_at_once_no_kopeck_is_moved_twice(region: Region) -> None:
     }
     assert sum((await held(region, payment.id)).values()) == 10_000 - 4 * 1_300
     assert sum((await held(region, other.id)).values()) == 10_000 - 4 * 1_300
-    await legs_add_up(region)
+    await moves_add_up(region)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -267,7 +267,7 @@ async def test_any_sequence_that_adds_up_to_the_payment_ends_at_nothing(
         "SELECT recipient FROM positions GROUP BY 1 HAVING sum(gross) <> sum(refunds)"
     )
     assert rows == []
-    await legs_add_up(region)
+    await moves_add_up(region)
 
 
 async def test_a_chargeback_is_taken_from_recipients_and_paid_to_nobody(region: Region) -> None:
@@ -276,7 +276,7 @@ async def test_a_chargeback_is_taken_from_recipients_and_paid_to_nobody(region: 
     had, kept = await held(region, payment.id), await withheld(region, payment.id)
     owed = await balance(region, "acquirer")
     told = await charge(region, "x", payment.id, 20_000)
-    assert told["legs"][0]["amount"] == -20_000
+    assert told["moves"][0]["amount"] == -20_000
     assert await balance(region, "acquirer") == owed + 20_000
     assert await region.number("SELECT count(*) FROM refunds") == 0
     # The rest can be given back, and no more.
@@ -288,7 +288,7 @@ async def test_a_chargeback_is_taken_from_recipients_and_paid_to_nobody(region: 
     assert await balance(region, "acquirer") == owed
     with pytest.raises(Refusal, match="state_conflict"):
         await win(region, "again", payment.id, told["id"], 1)
-    await legs_add_up(region)
+    await moves_add_up(region)
 
 
 async def test_a_case_is_booked_once_whatever_key_it_comes_with(region: Region) -> None:
@@ -305,27 +305,27 @@ async def test_a_case_is_booked_once_whatever_key_it_comes_with(region: Region) 
     assert await region.number("SELECT sum(amount) FROM chargebacks") == 100
     with pytest.raises(Refusal, match="not_found"):
         await charge(region, "other", payment.id, 100, caller="post")
-    await legs_add_up(region)
+    await moves_add_up(region)
 
 
 async def test_a_chargeback_out_of_suspense(region: Region) -> None:
     payment = await region.pay("p", "A", 60_000)
     told = await charge(region, "x", payment.id, 20_000)
-    assert told["legs"] == []
+    assert told["moves"] == []
     assert await balance(region, "suspense") == 40_000
     with pytest.raises(Refusal, match="state_conflict"):
         await correct(region, "c", payment.id, period="2026-09")
     first = await win(region, "w1", payment.id, told["id"], 5_000)
-    assert first["legs"] == []
+    assert first["moves"] == []
     assert await balance(region, "suspense") == 45_000
     await region.load(bill("A"))
     assert (await region.resolve("s", payment.id, "A"))["amount"] == 45_000
     # The rest is won after the money found its account: it follows there.
     second = await win(region, "w2", payment.id, told["id"])
-    assert second["legs"][0]["amount"] == 15_000
+    assert second["moves"][0]["amount"] == 15_000
     assert sum((await held(region, payment.id)).values()) == 60_000
     assert await balance(region, "suspense") == 0
     await region.refund("r", payment.id, 60_000)
     assert await held(region, payment.id) == {}
     assert payment_id(told["payment"]) == payment.id
-    await legs_add_up(region)
+    await moves_add_up(region)

@@ -11,8 +11,12 @@ SENDING = {
     *("execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany"),
     *("prepare", "cursor", "copy_from_query"),
 }
-# Where statements are at home: each room's store, and the cellar that makes the tables.
-STORES = (*(f"gateway/{room}/store.py" for room in rooms()), "gateway/storage/")
+# Where statements are at home: each room's store, the audit's many checks, and the cellar that
+# makes the tables.
+STORES = (
+    *(f"gateway/{room}/store.py" for room in rooms()),
+    *("gateway/audit/correction_checks.py", "gateway/audit/payout_checks.py", "gateway/storage/"),
+)
 STATEMENT = re.compile(
     r"\b(?:SELECT\s[\s\S]*\sFROM\b|INSERT\s+INTO\b|UPDATE\s+\w+\s+(?:AS\s+\w+\s+)?SET\b"
     r"|DELETE\s+FROM\b|(?:CREATE|ALTER|DROP)\s+(?:TABLE|INDEX|VIEW|FUNCTION|DATABASE)\b"

@@ -1,4 +1,4 @@
-"""Rows of shares as text, out of packed records: one layout of ten texts around the figures."""
+"""Rows of shares as text, out of packed records: one layout of texts around the figures."""
 
 from typing import Any
 
@@ -10,7 +10,22 @@ import splitcore
 from splitcore import AMOUNT_MAX, PARTS_MAX, SplitError, pack, reference_rows
 from tests.splitcore.drawn import QUIET, kopecks
 
-LAYOUT = (b"<", b";", b";", b";", b";", b";", b";", b";", b";p>", b";r>")
+LAYOUT = (
+    b"<",
+    b";",
+    b";",
+    b";",
+    b";",
+    b";",
+    b";",
+    b";",
+    b";p>",
+    b";r>",
+    b";g>",
+    b";t>",
+    b";w>",
+    b";c>",
+)
 PAYMENT = bytes(range(16))
 # 2026-11-12T02:31:07.005+00:00
 MOMENT = 847_765_867_005_000
@@ -22,13 +37,13 @@ def record(
     commissions: list[int] | None = None,
     moment: int = MOMENT,
     texts: bytes = b"220012345\n2026-10\n",
-    is_refund: bool = False,
+    kind: int = 0,
 ) -> bytes:
     return (
         place.to_bytes(4, "big", signed=True)
         + moment.to_bytes(8, "big", signed=True)
         + PAYMENT
-        + bytes([is_refund])
+        + bytes([kind])
         + texts
         + pack(shares)
         + (b"\0" if commissions is None else pack(commissions))
@@ -61,7 +76,7 @@ def test_rows_stand_in_the_order_of_their_places(made: type[Any]) -> None:
     told = rows(made)
     told.add_plan(8, [b"waste"], 1, None)
     pages = [
-        (7, record(5, [100, 50, 0], is_refund=True) + record(1, [6_000, 1, 2_000], [0, 1, 40])),
+        (7, record(5, [100, 50, 0], kind=1) + record(1, [6_000, 1, 2_000], [0, 1, 40])),
         (8, record(3, [250], moment=0, texts=b"A/1\n2025-01\n")),
     ]
     payment = PAYMENT.hex().encode()
@@ -99,6 +114,20 @@ GOOD = record(0, [1, 2, 3], [0, 0, 2])
 
 
 @BACKENDS
+def test_what_is_taken_back_stands_below_zero_with_its_commission(made: type[Any]) -> None:
+    told = rows(made)
+    kinds = b"".join(record(n, [100, 0, 50], [0, 0, 30], kind=n) for n in (2, 3, 4, 5))
+    laid = laid_out(told, [(7, kinds)]).decode()
+    assert [row.rsplit(";", 5)[1:4] + [row[-2:-1]] for row in laid.split("<")[1:]] == [
+        *(["100", "20", "80", "g"], ["50", "10", "40", "g"]),
+        *(["-100", "-20", "-80", "t"], ["-50", "-10", "-40", "t"]),
+        *(["100", "20", "80", "w"], ["50", "10", "40", "w"]),
+        *(["-100", "-20", "-80", "c"], ["-50", "-10", "-40", "c"]),
+    ]
+    assert told.totals() == (8, 300, 0, 300)
+
+
+@BACKENDS
 @pytest.mark.parametrize(
     "pages",
     [
@@ -106,12 +135,12 @@ GOOD = record(0, [1, 2, 3], [0, 0, 2])
         [(7, GOOD + b"\0")],
         [(9, GOOD)],
         [(7, bytearray(GOOD))],
-        [(7, GOOD[:28] + b"\2" + GOOD[29:])],
+        [(7, GOOD[:28] + b"\6" + GOOD[29:])],
         [(7, record(0, [1, 0, 0], moment=252_455_616_000_000_000))],
         [(7, record(0, [1, 0, 0], moment=-63_082_281_600_000_001))],
         [(7, record(0, [1, 0, 3], [0, 0, 5]))],
         [(7, record(0, [0, 9, 0], [0, 0, 1]))],
-        [(7, record(0, [1, 0, 3], [0, 0, 1], is_refund=True))],
+        [(7, record(0, [1, 0, 3], [0, 0, 1], kind=1))],
         [(7, record(0, [AMOUNT_MAX + 1, 0, 0]))],
         [(7, record(0, [1, 2, 3])[:-1] + b"\x04\xff\xff\xff\xff" + b"\0" * 8)],
         [(7, record(0, [1, 2, 3]).replace(b"\x04\0\0\0\1\0\0\0\2", b"\x04\0\0\0\1\xff\0\0\2"))],
@@ -142,7 +171,7 @@ def test_rows_come_in_pieces_of_whole_records(made: type[Any]) -> None:
 
 @BACKENDS
 @pytest.mark.parametrize("layout", [LAYOUT[1:], (*LAYOUT, b""), (*LAYOUT[1:], ";"), ()])
-def test_a_layout_has_ten_texts(made: type[Any], layout: Any) -> None:
+def test_a_layout_has_a_text_for_each_figure_and_kind(made: type[Any], layout: Any) -> None:
     with pytest.raises(SplitError, match="malformed"):
         made(layout)
 
@@ -187,15 +216,15 @@ def drawn_pages(draw: st.DrawFn) -> tuple[list[tuple[Any, ...]], list[tuple[int,
         for _ in range(draw(st.integers(0, 6))):
             shares = [draw(st.one_of(st.just(0), kopecks())) for _ in services]
             mine = sum(s for s, text in zip(shares, services, strict=True) if text is not None)
-            is_refund = draw(st.booleans())
+            kind = draw(st.integers(0, 5))
             commissions = None
-            if not is_refund and draw(st.booleans()):
+            if kind != 1 and draw(st.booleans()):
                 commissions = [
                     draw(kopecks(0, min(mine, AMOUNT_MAX) if place == at else AMOUNT_MAX))
                     for place in range(recipients)
                 ]
             moment = draw(st.integers(-(10**15), 10**16))
-            page += record(next(places), shares, commissions, moment, is_refund=is_refund)
+            page += record(next(places), shares, commissions, moment, kind=kind)
         pages.append((number, page))
     return plans, pages
 

@@ -29,7 +29,7 @@ CREATE TABLE chargebacks (
     settlement_batch   integer NOT NULL,
     subscriber_account text NOT NULL CHECK (length(subscriber_account) BETWEEN 1 AND 30),
     amount             bigint NOT NULL CHECK (amount BETWEEN 1 AND 10000000000000),
-    -- Out of suspense it is whole; else its legs say whose it was.
+    -- Out of suspense it is whole; else its moves say whose it was.
     suspended          boolean NOT NULL,
     acquirer           integer NOT NULL REFERENCES callers,
     case_id            text NOT NULL CHECK (length(case_id) BETWEEN 1 AND 64),
@@ -55,12 +55,12 @@ CREATE TABLE chargeback_reversals (
 CREATE INDEX chargeback_reversals_by_payment ON chargeback_reversals (payment);
 CREATE INDEX chargeback_reversals_by_batch ON chargeback_reversals (settlement_batch);
 
--- The legs of these, and of refunds of payments that were corrected: what is taken (sign -1) from a
--- lot, or given (1). A lot is money that was split once: the payment itself (its id), or a leg that
--- gave (its own id). Each leg is one event of its account, so it has a sequence; on bills it
+-- The moves of these, and of refunds of payments that were corrected: what is taken (sign -1) from a
+-- lot, or given (1). A lot is money that was split once: the payment itself (its id), or a move that
+-- gave (its own id). Each move is one event of its account, so it has a sequence; on bills it
 -- counts as `counts_as`, which is another where only the period changed. `terms_version` and
--- `designation` are of legs that were split by a bill.
-CREATE TABLE legs (
+-- `designation` are of moves that were split by a bill.
+CREATE TABLE moves (
     number             bigint GENERATED ALWAYS AS IDENTITY,
     id                 uuid NOT NULL,
     entry              uuid NOT NULL,
@@ -91,10 +91,10 @@ CREATE TABLE legs (
     CHECK (lot <> id OR sign = 1),
     CHECK (terms_version IS NULL OR lot = id)
 );
-CREATE INDEX legs_by_payment ON legs (payment, number);
-CREATE INDEX legs_by_batch ON legs (settlement_batch);
-CREATE INDEX legs_by_account ON legs (subscriber_account, sequence);
-CREATE INDEX legs_by_entry ON legs (entry);
+CREATE INDEX moves_by_payment ON moves (payment, number);
+CREATE INDEX moves_by_batch ON moves (settlement_batch);
+CREATE INDEX moves_by_account ON moves (subscriber_account, sequence);
+CREATE INDEX moves_by_entry ON moves (entry);
 
 -- A recipient that owes us and is paid too little for it to be netted: what it is asked to be let
 -- off, or what it paid in, by one person, and what another approved.
@@ -127,7 +127,7 @@ CREATE TRIGGER chargebacks_are_added BEFORE UPDATE OR DELETE ON chargebacks
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER chargeback_reversals_are_added BEFORE UPDATE OR DELETE ON chargeback_reversals
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER legs_are_added BEFORE UPDATE OR DELETE ON legs
+CREATE TRIGGER moves_are_added BEFORE UPDATE OR DELETE ON moves
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER debt_requests_are_added BEFORE UPDATE OR DELETE ON debt_requests
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -138,7 +138,7 @@ CREATE TRIGGER debt_settlements_are_added BEFORE UPDATE OR DELETE ON debt_settle
 -- commission than it gave back.
 ALTER TABLE positions DROP CONSTRAINT positions_check;
 
--- `refund` is what took the money back, whatever that was; `entry` is of legs alone.
+-- `refund` is what took the money back, whatever that was; `entry` is of moves alone.
 CREATE OR REPLACE VIEW shares AS
     SELECT a.payment, NULL::uuid AS refund, a.subscriber_account, a.settlement_batch, a.at,
            a.bill, s.place, part.charge, part.service, part.recipient,
@@ -158,7 +158,7 @@ CREATE OR REPLACE VIEW shares AS
     SELECT l.payment, CASE WHEN l.sign < 0 THEN l.entry END, l.subscriber_account,
            l.settlement_batch, l.at, l.bill, s.place, part.charge, part.service, part.recipient,
            l.sign * s.kopecks, l.entry
-    FROM legs AS l
+    FROM moves AS l
     CROSS JOIN LATERAL unpack(l.shares) AS s
     JOIN split_plan_parts AS part ON part.plan = l.plan AND part.place = s.place
     WHERE s.kopecks > 0;
@@ -172,7 +172,7 @@ CREATE OR REPLACE VIEW commissions AS
     WHERE c.kopecks > 0
     UNION ALL
     SELECT l.payment, l.subscriber_account, l.settlement_batch, r.recipient, l.sign * c.kopecks
-    FROM legs AS l
+    FROM moves AS l
     CROSS JOIN LATERAL unpack(l.commissions) AS c
     JOIN split_plan_recipients AS r ON r.plan = l.plan AND r.place = c.place
     WHERE c.kopecks > 0;
@@ -181,7 +181,7 @@ CREATE OR REPLACE VIEW commissions AS
 -- less what was won of them.
 CREATE VIEW from_suspense AS
     SELECT f.payment, f.amount AS kopecks FROM refunds AS f
-    WHERE f.shares IS NULL AND NOT EXISTS (SELECT FROM legs AS l WHERE l.entry = f.id)
+    WHERE f.shares IS NULL AND NOT EXISTS (SELECT FROM moves AS l WHERE l.entry = f.id)
     UNION ALL
     SELECT payment, amount FROM chargebacks WHERE suspended
     UNION ALL
@@ -232,18 +232,18 @@ CREATE OR REPLACE VIEW ledger AS
     SELECT settlement_batch, 'recipients',
            CASE WHEN sign < 0 THEN packed_sum(shares) ELSE coalesce(packed_sum(commissions), 0) END,
            CASE WHEN sign < 0 THEN coalesce(packed_sum(commissions), 0) ELSE packed_sum(shares) END
-    FROM legs
+    FROM moves
     UNION ALL
     SELECT settlement_batch, 'commission',
            CASE WHEN sign < 0 THEN packed_sum(commissions) ELSE 0 END,
            CASE WHEN sign < 0 THEN 0 ELSE packed_sum(commissions) END
-    FROM legs WHERE commissions IS NOT NULL
+    FROM moves WHERE commissions IS NOT NULL
     UNION ALL
     SELECT settlement_batch,
            CASE kind WHEN 'correction' THEN 'corrections' WHEN 'refund' THEN 'suspense'
                      ELSE 'acquirer' END,
            CASE WHEN sign < 0 THEN 0 ELSE amount END, CASE WHEN sign < 0 THEN amount ELSE 0 END
-    FROM legs
+    FROM moves
     UNION ALL
     SELECT settlement_batch, 'suspense', amount, 0 FROM chargebacks WHERE suspended
     UNION ALL
