@@ -61,12 +61,11 @@ CORRECTION_CHECKS: Final[dict[str, str]] = {
     """,
     "entry_without_key": """
         SELECT e.prefix || replace(e.id::text, '-', ''), 'no idempotency key made this entry'
-        FROM (SELECT id, 'cor_' AS prefix, 14 AS route, caller FROM corrections
-              UNION ALL SELECT id, 'chb_', 15, caller FROM chargebacks
-              UNION ALL SELECT id, 'rev_', 16, caller FROM chargeback_reversals
-              UNION ALL SELECT id, 'dbt_', 17, asked_by FROM debt_requests) AS e
-        LEFT JOIN idempotency_keys AS k ON k.resource = e.id AND k.route = e.route
-                                       AND k.caller = e.caller
+        FROM (SELECT id, 'cor_' AS prefix, caller FROM corrections
+              UNION ALL SELECT id, 'chb_', caller FROM chargebacks
+              UNION ALL SELECT id, 'rev_', caller FROM chargeback_reversals
+              UNION ALL SELECT id, 'dbt_', asked_by FROM debt_requests) AS e
+        LEFT JOIN idempotency_keys AS k ON k.resource = e.id AND k.caller = e.caller
         WHERE k.resource IS NULL
     """,
     "debt_settlement_wrong": """

@@ -1,6 +1,6 @@
-"""Moves of what happens to a payment afterwards: taken from its lots, given to bills, in one commit.
+"""Moves of a payment's money afterwards: taken from its lots, given to bills, in one commit.
 
-Whoever moves has locked the payment; here its accounts are locked, in their order. Every move is an
+Whoever moves has locked the payment; here its accounts are locked, in order. Every move is an
 event of its account, as a payment is, and is taken off or put on what is paid on its open bill.
 """
 

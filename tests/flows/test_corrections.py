@@ -42,9 +42,9 @@ async def test_from_account_to_account(region: Region) -> None:
     assert await dues(region, "B") == [50_000]
     assert sum(await dues(region, "A")) == 60_500 + 20_000
     # heat has what it had less its part, and the new money's: 1.5 % of 20 000 is 300.
-    taken = [move for move in told["moves"] if move["amount"] < 0][0]
+    taken = next(move for move in told["moves"] if move["amount"] < 0)
     back = {one["recipient"]: -one["amount"] for one in taken["commissions"]}
-    given = [move for move in told["moves"] if move["amount"] > 0][0]
+    given = next(move for move in told["moves"] if move["amount"] > 0)
     assert given["commissions"] == [{"recipient": "heat", "amount": 300}]
     after = await withheld(region, payment.id)
     assert after["heat"] == before["heat"] - back["heat"] + 300
@@ -211,6 +211,7 @@ async def test_any_sequence_that_adds_up_to_the_payment_ends_at_nothing(
     payment = await region.pay("p", "A", dice.randint(50, 150_000))
     left, step = payment.amount, 0
     cases: list[tuple[str, int]] = []
+    refused: list[str] = []
     while left:
         step += 1
         amount = left if step > 25 else dice.randint(1, left)
@@ -242,7 +243,7 @@ async def test_any_sequence_that_adds_up_to_the_payment_ends_at_nothing(
                         from_account=dice.choice("ABC"), amount=dice.randint(1, amount),
                     )  # fmt: skip
                 except Refusal as refusal:
-                    assert refusal.code in ("state_conflict", "refund_exceeds_payment")  # noqa: PT017
+                    refused.append(refusal.code)
             case "service":
                 try:
                     await correct(
@@ -250,7 +251,7 @@ async def test_any_sequence_that_adds_up_to_the_payment_ends_at_nothing(
                         from_account="A", designation=(("heating", 5),),
                     )  # fmt: skip
                 except Refusal as refusal:
-                    assert refusal.code in ("state_conflict", "refund_exceeds_payment")  # noqa: PT017
+                    refused.append(refusal.code)
             case "period":
                 await correct(region, f"t{step}", payment.id, period=f"20{step + 30}-01")
             case "close":
@@ -258,7 +259,10 @@ async def test_any_sequence_that_adds_up_to_the_payment_ends_at_nothing(
             case "bill":
                 month = dice.choice(["2026-10", f"2026-{11 + step // 20}"])
                 await region.load(bill(dice.choice("AB"), period=month))
+            case _:
+                pass
         assert sum((await held(region, payment.id)).values()) == left
+    assert set(refused) <= {"state_conflict", "refund_exceeds_payment"}
     with pytest.raises(Refusal, match="refund_exceeds_payment"):
         await region.refund("more", payment.id, 1)
     assert await held(region, payment.id) == {}

@@ -42,4 +42,11 @@ def test_numbers_of_routes_are_stored_and_never_move() -> None:
         "bank_statements": 11,
         "webhook_tests": 12,
         "redeliveries": 13,
+        "agreements": 14,
+        "agreement_decisions": 15,
+        "corrections": 16,
+        "chargebacks": 17,
+        "chargeback_reversals": 18,
+        "debt_requests": 19,
+        "debt_settlements": 20,
     }

@@ -118,7 +118,7 @@ def test_what_is_taken_back_stands_below_zero_with_its_commission(made: type[Any
     told = rows(made)
     kinds = b"".join(record(n, [100, 0, 50], [0, 0, 30], kind=n) for n in (2, 3, 4, 5))
     laid = laid_out(told, [(7, kinds)]).decode()
-    assert [row.rsplit(";", 5)[1:4] + [row[-2:-1]] for row in laid.split("<")[1:]] == [
+    assert [[*row.rsplit(";", 5)[1:4], row[-2:-1]] for row in laid.split("<")[1:]] == [
         *(["100", "20", "80", "g"], ["50", "10", "40", "g"]),
         *(["-100", "-20", "-80", "t"], ["-50", "-10", "-40", "t"]),
         *(["100", "20", "80", "w"], ["50", "10", "40", "w"]),

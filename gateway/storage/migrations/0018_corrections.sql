@@ -55,9 +55,9 @@ CREATE TABLE chargeback_reversals (
 CREATE INDEX chargeback_reversals_by_payment ON chargeback_reversals (payment);
 CREATE INDEX chargeback_reversals_by_batch ON chargeback_reversals (settlement_batch);
 
--- The moves of these, and of refunds of payments that were corrected: what is taken (sign -1) from a
--- lot, or given (1). A lot is money that was split once: the payment itself (its id), or a move that
--- gave (its own id). Each move is one event of its account, so it has a sequence; on bills it
+-- The moves of these, and of refunds of payments that were corrected: what is taken (sign -1) from
+-- a lot, or given (1). A lot is money that was split once: the payment itself (its id), or a move
+-- that gave (its own id). Each move is one event of its account, so it has a sequence; on bills it
 -- counts as `counts_as`, which is another where only the period changed. `terms_version` and
 -- `designation` are of moves that were split by a bill.
 CREATE TABLE moves (
@@ -257,3 +257,20 @@ CREATE OR REPLACE VIEW ledger AS
     UNION ALL
     SELECT settlement_batch, CASE kind WHEN 'paid_in' THEN 'bank' ELSE 'written_off' END, amount, 0
     FROM debt_settlements;
+
+-- Days are those of payments: what moves give is theirs already.
+CREATE OR REPLACE VIEW wrong_batch_days AS
+    SELECT 'settlement batch ' || b.number AS row,
+           'its business days are not what it has' AS detail
+    FROM settlement_batches AS b JOIN batch_dates AS d ON d.settlement_batch = b.number
+    LEFT JOIN LATERAL (
+        SELECT sum(payments) AS payments, sum(amount) AS amount, sum(refunds) AS refunds,
+               bool_and(business_day BETWEEN d.first_day AND d.last_day) AS within
+        FROM batch_days WHERE settlement_batch = b.number) AS s ON true
+    WHERE b.payments IS NOT NULL
+      AND (coalesce(s.payments, 0) <> b.payments OR coalesce(s.refunds, 0) <> b.refunds
+           OR NOT coalesce(s.within, true) OR b.business_date <> d.last_day
+           OR coalesce(s.amount, 0) <> (SELECT coalesce(sum(gross), 0) FROM positions
+                                        WHERE settlement_batch = b.number)
+                                     - (SELECT coalesce(sum(amount), 0) FROM moves
+                                        WHERE settlement_batch = b.number AND sign > 0));
