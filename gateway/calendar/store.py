@@ -32,7 +32,8 @@ _TAKEN = "SELECT EXISTS (SELECT FROM payments)"
 _COUNT_ONE = """
     INSERT INTO batch_days (settlement_batch, business_day, payments, amount, refunds, refunded)
     SELECT b.number, $2, b.payments,
-           (SELECT coalesce(sum(gross), 0) FROM positions WHERE settlement_batch = $1),
+           (SELECT coalesce(sum(gross), 0) FROM positions WHERE settlement_batch = $1)
+           - (SELECT coalesce(sum(amount), 0) FROM moves WHERE settlement_batch = $1 AND sign > 0),
            b.refunds,
            (SELECT coalesce(sum(amount), 0) FROM refunds WHERE settlement_batch = $1)
     FROM settlement_batches AS b WHERE b.number = $1 AND (b.payments > 0 OR b.refunds > 0)
