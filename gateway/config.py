@@ -142,7 +142,7 @@ class Settings:
     queue_max: int = _setting(_whole(1, 1_000_000), 4_000)
     # Groups in commit at once where streams fill them, and how long a commit gone unknown is looked
     # for by its keys.
-    commit_lanes: int = _setting(_whole(1, 16), 2)
+    commit_lanes: int = _setting(_whole(1, 16), 4)
     commit_deadline_ms: int = _setting(_whole(100, 300_000), 10_000)
 
     # One payment's body, one line of a bulk body, and a whole uploaded report or bill load.

@@ -122,6 +122,8 @@ class _Outcomes:
                     gathered, size = [], 0
             if gathered:
                 await self._send(b"".join(gathered))
+            # The committers come in between: a database that waits for its next statement is idle.
+            await asyncio.sleep(0)
 
     async def finish(self) -> None:
         """Sends what was put aside, at the caller's pace."""

@@ -85,7 +85,7 @@ class PaymentRequest(Struct, frozen=True, gc=False):
     token: SealedToken | OpenedToken | Refusal | Unavailable | None = None
 
 
-class Payment(Struct, frozen=True):
+class Payment(Struct, frozen=True, gc=False):
     """A durable payment. `allocation` is how it was split, by a plan with these `names`; both are
     None, as `period` is, while it is held in suspense.
     """
@@ -113,7 +113,7 @@ class Payment(Struct, frozen=True):
         return self.amount + self.surcharge
 
 
-class Receipt(Struct, frozen=True):
+class Receipt(Struct, frozen=True, gc=False):
     """What the caller gets once its payment is durable; `replayed` if it already was."""
 
     payment: Payment

@@ -38,8 +38,8 @@ class Accumulator(Generic[Item, Result]):
         self._expected = 1
         self._filled = asyncio.Event()
         self._heaped = asyncio.Event()
-        # Nobody needs to wait for more company: all that are expected are there, or no more will
-        # come.
+        # Nobody needs to wait for more company: all that are expected are there, a stream is, or no
+        # more will come.
         self._enough = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -77,7 +77,7 @@ class Accumulator(Generic[Item, Result]):
         self._queue.append((items, future, alone))
         waiting = self._waiting = self._waiting + len(items)
         self._filled.set()
-        if waiting >= self._expected:
+        if waiting >= self._expected or not alone:
             self._enough.set()
         if waiting >= self._heap:
             self._heaped.set()
@@ -114,13 +114,15 @@ class Accumulator(Generic[Item, Result]):
     def _next_group(self) -> list[Parcel[Item]]:
         group: list[Parcel[Item]] = []
         size = 0
+        callers = 0
         queue = self._queue
         while queue and (not group or size + len(queue[0][0]) <= self._group_size_max):
             parcel = queue.popleft()
             size += len(parcel[0])
+            callers += parcel[2]
             group.append(parcel)
         self._waiting -= size
-        self._expected = size
+        self._expected = max(1, callers)
         if self._waiting < self._expected and not self._closed:
             self._enough.clear()
         self._room.set()

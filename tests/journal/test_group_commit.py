@@ -251,6 +251,22 @@ async def test_linger_waits_for_as_many_as_the_group_before_had() -> None:
     assert await asyncio.wait_for(taking, 5) == "def"
 
 
+async def test_a_stream_never_lingers() -> None:
+    queue = await after_a_group("abcdef", linger_s=60)
+    taking = asyncio.create_task(taken(queue))
+    await queue.add_when_room("gh")
+    assert await asyncio.wait_for(taking, 5) == "gh"
+
+
+async def test_linger_waits_for_callers_and_not_for_lines_of_a_stream() -> None:
+    queue = letters(linger_s=60)
+    await queue.add_when_room("abcdef")
+    queue.add("g")
+    assert await asyncio.wait_for(taken(queue), 5) == "abcdefg"
+    queue.add("h")
+    assert await asyncio.wait_for(taken(queue), 5) == "h", "one came alone, so one is expected"
+
+
 async def test_linger_ends_with_its_time_or_with_the_queue() -> None:
     short = await after_a_group("xyz", linger_s=0.001)
     short.add("a")
