@@ -158,6 +158,15 @@ def _money() -> list[Alert]:
             {"kopeck_suspense_age_seconds": f"{2 * _DAY}+60x200"},
         ),
         Alert(
+            "ReceivableAged",
+            f"max(kopeck_receivable_age_seconds) > {30 * _DAY}",
+            "10m",
+            "ticket",
+            "A recipient has owed money for more than thirty days that no batch nets",
+            {"kopeck_receivable_age_seconds": f"{30 * _DAY}+60x200"},
+            {"kopeck_receivable_age_seconds": f"{29 * _DAY}+60x200"},
+        ),
+        Alert(
             "BillerConflict",
             "sum(increase(kopeck_biller_conflicts_total[1h])) > 0",
             "0m",

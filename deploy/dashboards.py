@@ -123,6 +123,12 @@ def _money() -> list[dict[str, Any]]:
         ),
         _lines("In suspense", "currencyRUB", ("max(kopeck_suspense_kopecks) / 100", "roubles")),
         _lines("Oldest money in suspense", "s", ("max(kopeck_suspense_age_seconds)", "age")),
+        _lines(
+            "Owed by recipients",
+            "currencyRUB",
+            ("max(kopeck_receivable_kopecks) / 100", "roubles"),
+        ),
+        _lines("Oldest debt of a recipient", "s", ("max(kopeck_receivable_age_seconds)", "age")),
         _lines("Owed by kind of recipient", "currencyRUB", (kinds, "{{recipient_kind}}")),
         _lines(
             "Payments in a day, by what became of them",

@@ -72,6 +72,11 @@ _STANDING: Final = {
         "statement_age_seconds",
         "How long, while payouts wait, no statement of the bank has been taken; or 0.",
     ),
+    "receivable": ("receivable_kopecks", "What recipients owe and no batch has netted."),
+    "receivable_age": (
+        "receivable_age_seconds",
+        "How long ago the batch was closed that the oldest debt of a recipient began in; or 0.",
+    ),
     "clock_skew": ("clock_skew_seconds", "The database's clock less the gateway's."),
     "connections": ("database_connections", "Connections to the server, whoever has them."),
     "connections_max": ("database_connections_max", "Connections that the server accepts."),
@@ -128,6 +133,10 @@ class StandingFigures(Protocol):
     def payout_age(self) -> float: ...
     @property
     def statement_age(self) -> float: ...
+    @property
+    def receivable(self) -> int: ...
+    @property
+    def receivable_age(self) -> float: ...
     @property
     def clock_skew(self) -> float: ...
     @property

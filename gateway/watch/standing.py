@@ -39,7 +39,8 @@ class Standing(Struct, frozen=True):
 
     `settlement_late` counts from the end of the working day on which the money was to go out;
     `replica_lag` is in bytes of the log, None where the role may not see it; `disk` is None where
-    the database is not on this machine; `counted` are the database's counts since it began.
+    the database is not on this machine; `receivable` is in kopecks;
+    `counted` are the database's counts since it began.
     """
 
     suspense_age: float
@@ -57,6 +58,8 @@ class Standing(Struct, frozen=True):
     replica_lag: int | None
     counted: Mapping[str, int]
     disk: Disk | None
+    receivable: int
+    receivable_age: float
 
 
 class Watch:
@@ -88,6 +91,7 @@ class Watch:
             unsettled = await self._unsettled(conn)
             approved = await store.oldest_unpaid(conn)
             stated = await store.last_statement(conn)
+            owing, owed_since = await store.receivable(conn)
         return Standing(
             self._age(suspense),
             self._age(unsettled),
@@ -105,6 +109,9 @@ class Watch:
             lag["bytes"],
             {name: server[name] for name in store.COUNTED},
             disk,
+            owing,
+            # What is settled already only waits for its batch.
+            self._age(owed_since if owing else None),
         )
 
     async def _server(self, conn: Any) -> tuple[float, Any]:

@@ -32,6 +32,20 @@ _OLDEST_UNPAID = """
     WHERE state IN ('approved', 'sent', 'partially_executed')
       AND EXISTS (SELECT FROM payouts AS p WHERE p.settlement_batch = b.number)
 """
+# By positions alone, whatever made them: a debt is as old as the batch that began it.
+_RECEIVABLE = """
+    SELECT coalesce(-sum(p.carried_out), 0)::bigint
+           - coalesce(sum((SELECT sum(d.amount) FROM debt_settlements AS d
+                           WHERE d.recipient = p.recipient
+                             AND d.settlement_batch > p.settlement_batch)), 0)::bigint AS kopecks,
+           min((SELECT b.closed_at FROM settlement_batches AS b
+                WHERE b.number = (SELECT max(q.settlement_batch) FROM positions AS q
+                                  WHERE q.recipient = p.recipient AND q.carried_out < 0
+                                    AND q.carried_in = 0))) AS oldest
+    FROM positions AS p
+    WHERE p.carried_out < 0 AND p.settlement_batch =
+          (SELECT max(number) FROM settlement_batches WHERE state <> 'cut')
+"""
 # Ids are made in the order of time.
 _LAST_STATEMENT = "SELECT taken_at FROM bank_statements ORDER BY id DESC LIMIT 1"
 _SERVER = """
@@ -86,6 +100,12 @@ async def last_statement(conn: Any) -> datetime | None:
     """When the bank's last statement was taken."""
     found: datetime | None = await conn.fetchval(_LAST_STATEMENT)
     return found
+
+
+async def receivable(conn: Any) -> tuple[int, datetime | None]:
+    """Kopecks that recipients owe, and when the oldest of their debts began."""
+    row = await conn.fetchrow(_RECEIVABLE)
+    return row["kopecks"], row["oldest"]
 
 
 async def server(conn: Any) -> Any:

@@ -206,6 +206,32 @@ async def test_a_day_that_nobody_closes_and_pays(database_url: str, tmp_path: Pa
         assert fires("StatementMissing", done) in (False, None)
 
 
+async def test_a_debt_that_nothing_nets(database_url: str, tmp_path: Path) -> None:
+    clock = Ahead()
+    async with region(database_url, tmp_path, clock) as (drill, gateway, _):
+        paid = (await gateway.pay(payment())).json
+
+        async def close() -> None:
+            told = await gateway.send(
+                "POST", "/v1/settlement-batches", {}, role="operator", key=gateway.key()
+            )
+            assert told.status == 201
+
+        await close()
+        back = f"/v1/payments/{paid['id']}/refunds"
+        body = {"amount": paid["amount"]}
+        await gateway.send("POST", back, body, role="acquirer", key=gateway.key())
+        await close()
+        clock.by = timedelta(days=31)
+        aged = await drill.until(lambda m: m["kopeck_receivable_age_seconds"] > 30 * 86_400)
+        assert fires("ReceivableAged", aged) in (True, None)
+        assert "asked" in await drill.follow("ReceivableAged")
+        await gateway.pay(payment(amount=200_000))
+        await close()
+        done = await drill.until(lambda m: m["kopeck_receivable_age_seconds"] == 0)
+        assert fires("ReceivableAged", done) in (False, None)
+
+
 async def test_clocks_that_differ(database_url: str, tmp_path: Path) -> None:
     clock = Ahead()
     async with region(database_url, tmp_path, clock) as (drill, _, _):

@@ -157,8 +157,33 @@ def test_counts_of_the_server_go_on_when_it_begins_again() -> None:
 
     def shown(commits: int) -> float | None:
         counted = dict.fromkeys(store.COUNTED, 0) | {"commits": commits}
-        gauges.show(Standing(0, 0, 0, 0, 0, 0, 1, 2, 3, 0, 4, 0, None, counted, None))
+        gauges.show(Standing(0, 0, 0, 0, 0, 0, 1, 2, 3, 0, 4, 0, None, counted, None, 0, 0))
         return report.get_sample_value("kopeck_database_commits_total")
 
     assert [shown(n) for n in (1_000, 1_007, 3, 10)] == [0, 7, 7, 14]
     assert report.get_sample_value("kopeck_disk_free_bytes", {"disk": "data"}) is None
+
+
+async def test_a_debt_is_as_old_as_the_batch_it_began_in(database_url: str) -> None:
+    async with region_in(database_url) as region:
+        await region.load(bill("A"))
+        clock = Ahead()
+        watch = watch_of(region, clock)
+        payment = await region.pay("p", "A", 10_000)
+        await region.close("b1")
+        seen = await watch.look()
+        assert (seen.receivable, seen.receivable_age) == (0, 0)
+        await region.refund("r", payment.id, 10_000)
+        await region.close("b2")
+        owed = await region.number("SELECT -sum(carried_out) FROM positions")
+        clock.by = 30 * HOUR
+        seen = await watch.look()
+        assert seen.receivable == owed > 0
+        assert 30 * 3600 <= seen.receivable_age < 30 * 3600 + 60
+        # It stays as old while it lasts, and is gone with the batch that nets it.
+        await region.close("b3")
+        assert (await watch.look()).receivable_age >= 30 * 3600
+        await region.pay("q", "A", 100_000)
+        await region.close("b4")
+        seen = await watch.look()
+        assert (seen.receivable, seen.receivable_age) == (0, 0)
