@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
+from uuid import UUID
 
 from gateway.bills import store as bill_store
 from gateway.domain.bill import OpenBill
@@ -62,14 +63,21 @@ class CommitGroup:
         self._paid: list[PaidBill] = []
         self._accepted_at: datetime
 
-    async def at_once(self, conn: Any) -> list[Outcome]:
+    @property
+    def has_repeated(self) -> bool:
+        """Whether a payment of it was made before, by another or by a lost commit."""
+        return bool(self._before)
+
+    async def at_once(self, conn: Any, *, but_repeated: bool = False) -> list[Outcome]:
         """All of it, commit included, in two round trips.
 
-        Raises NotAsItWas, nothing being written, where that cannot be: another payment came
-        between, a key is not new, or a payment is refused, which only a claimed key may be.
+        Raises NotAsItWas where that cannot be: another payment came between, a key is not new, or a
+        payment is refused, which only a claimed key may be. `but_repeated` leaves out payments
+        whose keys are not new, and looks them up afterwards, in two more round trips. The long
+        way finds by their keys what is written, if any is.
         """
         context = self._context
-        if len(self._first) < len(self._requests) or not context.terms.is_known:
+        if not context.terms.is_known:
             raise journal_store.NotAsItWas
         accounts = {request.subscriber_account for request in self._requests}
         bills = await bill_store.find(conn, list(accounts))
@@ -78,11 +86,29 @@ class CommitGroup:
         # that an account's moments follow its sequence.
         self._accepted_at = context.clock.now()
         version = context.terms.version
-        self._split(range(len(self._requests)), bills)
-        if len(self._rows) < len(self._requests):
+        self._split(list(self._first.values()), bills)
+        if len(self._rows) < len(self._first):
             raise journal_store.NotAsItWas
-        await journal_store.commit_at_once(conn, version, self._accepted_at, self._rows, self._paid)
+        made = (conn, version, self._accepted_at, self._rows, self._paid)
+        if but_repeated:
+            left_out = await journal_store.commit_but_repeated(*made)
+            if left_out:
+                await self._find_before(conn, set(left_out))
+        else:
+            await journal_store.commit_at_once(*made)
+        if self._before or len(self._first) < len(self._requests):
+            return await self.outcomes(conn)
         return self._told()
+
+    async def _find_before(self, conn: Any, left_out: set[UUID]) -> None:
+        """Look up the claims of payments that others, or a lost commit, made before."""
+        keys = {key: at for key, at in self._first.items() if self._requests[at].id in left_out}
+        claims = await journal_store.find_claims(conn, list(keys))
+        if len(claims) < len(left_out):
+            raise journal_store.NotAsItWas
+        for key, at in keys.items():
+            self._outcomes[at] = None
+            self._before[at] = claims[key]
 
     async def write_new(self, conn: Any) -> None:
         """As `write`, in a transaction of `streaming`, at a lower cost for many payments.

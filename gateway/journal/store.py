@@ -39,6 +39,7 @@ _BEGIN_GROUP = "SELECT * FROM begin_group($1, $2, $3, $4, $5, $6, $7)"
 _BILL = slice(3, None)
 _CUT = "SELECT settlement_batch, terms_version FROM cut"
 _COMMIT_AT_ONCE = "SELECT commit_at_once($1, $2, $3, $4, $5)"
+_COMMIT_BUT_REPEATED = "SELECT commit_but_repeated($1, $2, $3, $4, $5)"
 _NOT_AS_IT_WAS = "KP001"
 _CLAIMS = """
     SELECT k.caller, k.key, k.route, k.fingerprint, k.resource, k.answer
@@ -275,9 +276,37 @@ async def commit_at_once(
     Raises NotAsItWas where a key is not new, the fee rules are not of `terms_version`, or a bill
     is not the one that was split by. Any other error leaves the outcome unknown.
     """
+    await _committed(conn, _COMMIT_AT_ONCE, terms_version, accepted_at, rows, paid)
+
+
+async def commit_but_repeated(
+    conn: Any,
+    terms_version: int,
+    accepted_at: datetime,
+    rows: Sequence[AcceptedRow],
+    paid: Sequence[PaidBill],
+) -> Sequence[UUID]:
+    """As commit_at_once, but payments whose keys are there already are left out: their ids.
+
+    One of those that was split with another payment to its account raises NotAsItWas too.
+    """
+    left_out: Sequence[UUID] | None = await _committed(
+        conn, _COMMIT_BUT_REPEATED, terms_version, accepted_at, rows, paid
+    )
+    return left_out or ()
+
+
+async def _committed(
+    conn: Any,
+    statement: str,
+    terms_version: int,
+    accepted_at: datetime,
+    rows: Sequence[AcceptedRow],
+    paid: Sequence[PaidBill],
+) -> Any:
     try:
-        await conn.execute(
-            _COMMIT_AT_ONCE,
+        return await conn.fetchval(
+            statement,
             CUT_LOCK,
             terms_version,
             accepted_at,

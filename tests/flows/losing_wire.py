@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 # A group that commits by itself is known by the statement it was prepared as.
-_COMMITS_ITSELF = b"commit_at_once("
+_COMMIT_THEMSELVES = (b"commit_at_once(", b"commit_but_repeated(")
 # Simple queries of the wire protocol, as `conn.execute("COMMIT")` and asyncpg's own transactions
 # send them.
 _COMMITS = (b"Q\x00\x00\x00\x0bCOMMIT\x00", b"Q\x00\x00\x00\x0cCOMMIT;\x00")
@@ -74,7 +74,7 @@ class LosingWire:
         prepared: set[bytes] = set()
         while chunk := await near.read(_CHUNK):
             fate = None
-            if chunk.startswith(b"P") and _COMMITS_ITSELF in chunk:
+            if chunk.startswith(b"P") and any(one in chunk for one in _COMMIT_THEMSELVES):
                 prepared.add(chunk[5:].partition(b"\x00")[0])
             if chunk.endswith(_COMMITS) or (
                 chunk.startswith(b"B") and any(name + b"\x00" in chunk for name in prepared)

@@ -23,7 +23,7 @@ from tests.flows.region import CASH, Region, Worker, as_read, bill, know_terms
 
 Meanwhile = Callable[[Callable[[], Awaitable[Any]]], None]
 AT_ONCE, NOT_AS_IT_WAS, LONG_WAY = "at once", "not as it was", "the long way"
-AS_NEW = "as new"
+AS_NEW, BUT_REPEATED = "as new", "at once, but what was repeated"
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which ways the groups went, in their order."""
     gone: list[str] = []
     at_once, begin = journal_store.commit_at_once, journal_store.begin_group
-    claim = journal_store.claim_new
+    claim, repeated = journal_store.claim_new, journal_store.commit_but_repeated
 
     async def commit_at_once(*args: Any) -> None:
         try:
@@ -47,6 +47,15 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             gone.append(NOT_AS_IT_WAS)
             raise
         gone.append(AT_ONCE)
+
+    async def commit_but_repeated(*args: Any) -> Any:
+        try:
+            left_out = await repeated(*args)
+        except journal_store.NotAsItWas:
+            gone.append(NOT_AS_IT_WAS)
+            raise
+        gone.append(BUT_REPEATED)
+        return left_out
 
     async def begin_group(*args: Any) -> Any:
         gone.append(LONG_WAY)
@@ -63,6 +72,7 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(journal_store, "claim_new", claim_new)
     monkeypatch.setattr(journal_store, "commit_at_once", commit_at_once)
+    monkeypatch.setattr(journal_store, "commit_but_repeated", commit_but_repeated)
     monkeypatch.setattr(journal_store, "begin_group", begin_group)
     return gone
 
@@ -120,20 +130,55 @@ async def test_a_key_that_is_not_new_is_answered_from_its_row(
     request = region.payment("p", "A", 1_000)
     first = await worker.intake.accept(request)
     again = await worker.intake.accept(region.payment("p", "A", 1_000))
-    assert ways == [AT_ONCE, NOT_AS_IT_WAS, LONG_WAY]
+    assert ways == [AT_ONCE, NOT_AS_IT_WAS, BUT_REPEATED]
     assert (again.payment, again.replayed) == (first.payment, True)
     with pytest.raises(Refusal, match="idempotency_key_reused"):
         await worker.intake.accept(region.payment("p", "A", 1_001))
     await check_all(region, 1)
 
 
-async def test_a_key_twice_in_one_group_goes_the_long_way(
+async def test_what_was_repeated_is_left_out_of_a_group(
+    region: Region, worker: Worker, ways: list[str]
+) -> None:
+    await region.load(bill("A"), bill("B"), bill("C"))
+    paid = {key: await region.pay(key, account, 1_000) for key, account in (("p", "A"), ("q", "x"))}
+    group = [("p", "A"), ("r", "B"), ("q", "x"), ("s", "C"), ("p", "A"), ("t", "B"), ("u", "y")]
+    requests = [region.payment(key, account, 1_000) for key, account in group]
+    requests.append(region.payment("r", "B", 1_001))
+    told = list(await (await worker.intake.submit(requests)))
+    assert ways[-2:] == [NOT_AS_IT_WAS, BUT_REPEATED]
+    refused = told.pop()
+    assert isinstance(refused, Refusal)
+    assert refused.code == "idempotency_key_reused"
+    receipts = [one for one in told if isinstance(one, Receipt)]
+    assert [one.replayed for one in receipts] == [True, False, True, False, True, False, False]
+    assert [receipts[at].payment.id for at in (0, 2, 4)] == [paid[key].id for key in "pqp"]
+    for receipt in receipts:
+        found = await find(worker.context, region.callers["bank"], receipt.payment.id)
+        assert as_read(found) == as_read(receipt.payment)
+    await check_all(region, 6)
+
+
+async def test_what_was_split_with_a_repeated_payment_to_its_account_is_split_anew(
+    region: Region, worker: Worker, ways: list[str]
+) -> None:
+    await region.load(bill("A"))
+    await region.pay("p", "A", 1_000)
+    requests = [region.payment("p", "A", 1_000), region.payment("q", "A", 60_000)]
+    told = [one for one in await (await worker.intake.submit(requests)) if isinstance(one, Receipt)]
+    assert ways[-3:] == [NOT_AS_IT_WAS, NOT_AS_IT_WAS, LONG_WAY]
+    assert [one.replayed for one in told] == [True, False]
+    assert as_read(told[1].payment)["charges"] == [40_000, 20_000, 0]
+    await check_all(region, 2)
+
+
+async def test_a_key_twice_in_one_group_is_one_payment(
     region: Region, worker: Worker, ways: list[str]
 ) -> None:
     await region.load(bill("A"))
     requests = [region.payment("p", "A", 1_000) for _ in range(2)]
     one, other = [r for r in await (await worker.intake.submit(requests)) if isinstance(r, Receipt)]
-    assert ways == [LONG_WAY]
+    assert ways == [AT_ONCE]
     assert (one.payment, one.replayed, other.replayed) == (other.payment, False, True)
     await check_all(region, 1)
 
@@ -144,7 +189,7 @@ async def test_a_payment_that_came_between_is_split_before(
     await region.load(bill("A"))
     meanwhile(lambda: region.pay("between", "A", 1_000))
     payment = (await worker.intake.accept(region.payment("p", "A", 60_000))).payment
-    assert ways == [LONG_WAY, NOT_AS_IT_WAS, LONG_WAY], "the other worker does not know terms yet"
+    assert ways == [LONG_WAY, NOT_AS_IT_WAS, BUT_REPEATED], "the other worker knows no terms yet"
     assert as_read(payment)["charges"] == [40_000, 20_000, 0], "the old debt was paid between"
     await check_all(region, 2)
 
@@ -155,7 +200,7 @@ async def test_a_bill_that_came_between_is_the_one_that_is_paid(
     await region.load(bill("A"))
     meanwhile(lambda: region.load(bill("A", Charge("waste", "waste", 9_000))))
     payment = (await worker.intake.accept(region.payment("p", "A", 500))).payment
-    assert ways == [NOT_AS_IT_WAS, LONG_WAY]
+    assert ways == [NOT_AS_IT_WAS, BUT_REPEATED]
     assert as_read(payment)["charges"] == [500]
     await check_all(region, 1)
 
@@ -168,7 +213,7 @@ async def test_fee_rules_that_came_between_are_those_that_hold(
     meanwhile(lambda: set_surcharge(region.worker.context, region.callers["op"], CASH, rule))
     request = region.payment("p", "A", 500, method=CASH)
     assert (await worker.intake.accept(request)).payment.surcharge == 70
-    assert ways == [NOT_AS_IT_WAS, LONG_WAY]
+    assert ways == [NOT_AS_IT_WAS, NOT_AS_IT_WAS, LONG_WAY]
     await check_all(region, 1)
 
 
@@ -184,16 +229,29 @@ async def test_a_refusal_is_never_told_before_its_key_is_looked_at(
     await check_all(region, 1)
 
 
-async def test_after_one_that_met_others_groups_go_the_long_way_for_a_while(
+async def test_after_one_that_was_repeated_groups_leave_out_such_for_a_while(
     region: Region, worker: Worker, ways: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accept_payment, "LONG_WAY_GROUPS", 3)
     await region.load(bill("A"))
     await worker.intake.accept(region.payment("p", "A", 100))
-    for key in ("p", "q", "r", "s", "t"):
+    for key in ("p", "q", "q", "r", "s", "t", "u"):
         await worker.intake.accept(region.payment(key, "A", 100))
-    assert ways == [AT_ONCE, NOT_AS_IT_WAS, *[LONG_WAY] * 4, AT_ONCE]
-    await check_all(region, 5)
+    assert ways == [AT_ONCE, NOT_AS_IT_WAS, *[BUT_REPEATED] * 6, AT_ONCE]
+    await check_all(region, 6)
+
+
+async def test_after_one_that_met_others_groups_go_the_long_way_for_a_while(
+    region: Region, worker: Worker, ways: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accept_payment, "LONG_WAY_GROUPS", 3)
+    await region.load(bill("A", overpayment="reject"))
+    with pytest.raises(Refusal, match="overpayment"):
+        await worker.intake.accept(region.payment("p", "A", 10**9))
+    for key in ("q", "r", "s", "t"):
+        await worker.intake.accept(region.payment(key, "A", 100))
+    assert ways == [*[LONG_WAY] * 4, AT_ONCE]
+    await check_all(region, 4)
 
 
 @pytest.fixture
