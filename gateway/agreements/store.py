@@ -13,6 +13,7 @@ from gateway.domain.agreement import (
     SecondLevelPercent,
     Tariff,
 )
+from gateway.domain.bill import SecondLevel
 from gateway.domain.party import BankAccount, Caller
 from splitcore import FeeRule
 
@@ -77,6 +78,14 @@ _SECOND_LEVELS = """
 _IN_FORCE = """
     SELECT agreement FROM agreements_in_force((SELECT terms_version FROM cut), $1)
     WHERE recipient IS NOT NULL
+"""
+_LEVELS_IN_FORCE = """
+    SELECT w.id, s.service, r.id, s.ppm
+    FROM agreements_in_force((SELECT terms_version FROM cut), $1) AS v
+    JOIN agreement_second_levels AS s ON s.agreement = v.agreement
+    JOIN recipients AS w ON w.number = v.recipient
+    JOIN recipients AS r ON r.number = s.recipient
+    ORDER BY s.agreement, s.place
 """
 _OF_PAYMENT = """
     SELECT v.agreement, r.id, v.contract, v.valid_from, s.terms_version
@@ -194,6 +203,17 @@ async def page(
     """Versions, the newest first, of one party and in one state where those are told."""
     rows = await conn.fetch(_PAGE, recipient, acquirer, state, before, limit)
     return await _versions(conn, rows)
+
+
+async def second_levels(
+    conn: Any, moment: datetime
+) -> dict[tuple[str, str | None], tuple[SecondLevel, ...]]:
+    """Second levels of the versions in force, by recipient and service (None: any)."""
+    found: dict[tuple[str, str | None], tuple[SecondLevel, ...]] = {}
+    for whose, service, recipient, ppm in await conn.fetch(_LEVELS_IN_FORCE, moment):
+        entry = SecondLevel(recipient, ppm)
+        found[whose, service] = (*found.get((whose, service), ()), entry)
+    return found
 
 
 async def recipients_in_force(conn: Any, moment: datetime) -> dict[str, AgreementVersion]:

@@ -11,6 +11,8 @@ import orjson
 from msgspec import Struct
 
 import splitcore
+from gateway.audit.terms import Terms
+from gateway.domain.agreement import Above, amount_within
 from gateway.domain.designation import still_meant
 from gateway.domain.lots import added, half_up
 from gateway.domain.paid import (
@@ -20,14 +22,11 @@ from gateway.domain.paid import (
     taken_back,
     taken_back_by_service,
 )
-from splitcore import FeeRule, SplitError, pack, unpack
+from splitcore import AMOUNT_MAX, Allocation, SplitError, pack, unpack
 from splitcore.reference import refund as refund_split
 from splitcore.reference_groups import split_payment
 from splitcore.reference_plans import Fees
 from splitcore.reference_plans import Plan as ReferencePlan
-
-Rules = Callable[[int, int], FeeRule | None]
-"""The commission rule of a recipient number at a terms version."""
 
 
 class AuditPlan(Struct, frozen=True):
@@ -37,6 +36,7 @@ class AuditPlan(Struct, frozen=True):
     reference: ReferencePlan
     services: Sequence[str]
     recipients: Sequence[int]
+    payer_category: str | None
 
     @property
     def service_index(self) -> dict[str, int]:
@@ -83,9 +83,9 @@ class _Split(Struct):
 class Replay:
     """The state of one account while its history is played again."""
 
-    def __init__(self, plans: Mapping[int, AuditPlan], rules: Rules) -> None:
+    def __init__(self, plans: Mapping[int, AuditPlan], terms: Terms) -> None:
         self._plans = plans
-        self._rules = rules
+        self._terms = terms
         self._bill: Any = None
         self._paid = b""
         self._splits: dict[Any, _Split] = {}
@@ -148,19 +148,27 @@ class Replay:
         if event["placed"]:
             designation = still_meant(designation, plan.services, event["amount"])
         index = plan.service_index
-        rules = [self._rules(number, event["terms_version"]) for number in plan.recipients]
-        again = split_payment(
-            plan.reference,
-            Fees(rules),
-            event["amount"],
-            unpack(bill["due"]),
-            unpack(bill["weight"]) if bill["weight"] else None,
-            unpack(self._paid),
-            bill["overpayment"],
-            False,
-            None,
-            [(index[service], kopecks) for service, kopecks in designation],
-        )
+        tariff = self._terms.tariff(plan, event["method"], event["terms_version"], event["at"])
+        named = [(index[service], kopecks) for service, kopecks in designation]
+
+        def split(kopecks: int) -> Allocation:
+            return split_payment(
+                plan.reference,
+                Fees(tariff.commissions),
+                kopecks,
+                unpack(bill["due"]),
+                unpack(bill["weight"]) if bill["weight"] else None,
+                unpack(self._paid),
+                bill["overpayment"],
+                False,
+                None,
+                named,
+            )
+
+        again = split(event["amount"])
+        by_agreement = tariff.above is not None and not event["placed"] and not event["told"]
+        if by_agreement and not _charged(tariff.above, plan, split, named, event):
+            yield "surcharge_wrong", row, "is not what the agreements give"
         parts = unpack(event["shares"])
         withheld = unpack(event["commissions"]) if event["commissions"] else None
         if tuple(parts) != again.parts:
@@ -275,3 +283,30 @@ class Replay:
             yield "open_bill_wrong", row, "the open bill is not the last one that was loaded"
         elif open_bill["paid"] != self._paid:
             yield "paid_wrong", row, "what is paid is not what its payments and refunds make"
+
+
+def _charged(
+    above: Above | None,
+    plan: AuditPlan,
+    split: Callable[[int], Allocation],
+    named: Sequence[tuple[int, int]],
+    event: Any,
+) -> bool:
+    """Whether a payment's amount and surcharge are what agreements give, by amount or by total."""
+
+    def surcharge(kopecks: int) -> int | None:
+        try:
+            parts = split(kopecks).parts
+        except SplitError:
+            return None
+        gross = [0] * len(plan.recipients)
+        for recipient, share in zip(plan.reference.part_recipient, parts, strict=True):
+            gross[recipient] += share
+        return 0 if above is None else above.surcharge(gross)
+
+    amount, total = event["amount"], event["total"]
+    if surcharge(amount) == event["surcharge"]:
+        return True
+    least = max(1, sum(kopecks for _, kopecks in named))
+    most = max(least, min(total, AMOUNT_MAX))
+    return amount_within(total, least, most, surcharge) == (amount, event["surcharge"])

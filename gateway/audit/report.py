@@ -1,6 +1,5 @@
 """The audit as a whole: one snapshot of the database, every check, one report."""
 
-import bisect
 import re
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -11,6 +10,7 @@ import asyncpg
 import splitcore
 from gateway.audit import seals, store
 from gateway.audit.replay import AuditPlan, Replay
+from gateway.audit.terms import Terms
 from gateway.config import StartRefused
 from gateway.storage.migrate import current
 from gateway.storage.postgres import connect
@@ -26,23 +26,6 @@ _SUMS = {
     "pain001": re.compile(rb"<InstdAmt [^>]*>([0-9]+[.][0-9]{2})</InstdAmt>"),
 }
 Problem = tuple[str, str, str]
-
-
-class Terms:
-    """Fee rules by kind and subject, as they stood at any version."""
-
-    def __init__(self, rows: list[Any]) -> None:
-        self._rules: dict[tuple[str, int], tuple[list[int], list[FeeRule]]] = {}
-        for row in rows:
-            versions, rules = self._rules.setdefault((row["kind"], row["subject"]), ([], []))
-            versions.append(row["version"])
-            rules.append(FeeRule(row["ppm"], row["fixed"], row["min"], row["max"]))
-
-    def at(self, kind: str, subject: int, version: int) -> FeeRule | None:
-        """The rule of a recipient or method that was in force at a version."""
-        versions, rules = self._rules.get((kind, subject), ([], []))
-        place = bisect.bisect_right(versions, version)
-        return rules[place - 1] if place else None
 
 
 async def run(url: str) -> dict[str, object]:
@@ -72,11 +55,11 @@ async def audit(conn: asyncpg.Connection) -> dict[str, object]:
     for check in store.CHECKS:
         for row, detail in await store.broken_rows(conn, check):
             complain((check, row, detail))
-    terms = Terms(await store.terms(conn))
+    terms = Terms(*await store.terms(conn))
     plans = await _plans(conn, complain)
     async for problem in _replayed(conn, plans, terms):
         complain(problem)
-    async for problem in _surcharges(conn, terms):
+    async for problem in _surcharges(conn, plans, terms):
         complain(problem)
     async for problem in _payout_files(conn):
         complain(problem)
@@ -104,6 +87,8 @@ async def _plans(conn: Any, complain: Any) -> dict[int, AuditPlan]:
     for row in rows:
         place = f"split plan {row['number']}"
         names = "\x00".join(row["services"]) + "\x01" + ",".join(map(str, row["recipients"]))
+        if row["payer_category"] is not None:
+            names += "\x01" + row["payer_category"]
         if sha256(row["plan"] + names.encode()).digest() != row["digest"]:
             complain(("plan_wrong", place, "its content is not what its digest says"))
         try:
@@ -112,7 +97,9 @@ async def _plans(conn: Any, complain: Any) -> dict[int, AuditPlan]:
         except ValueError:
             complain(("plan_wrong", place, "cannot be read"))
             continue
-        plans[row["number"]] = AuditPlan(kernel, reference, row["services"], row["recipients"])
+        plans[row["number"]] = AuditPlan(
+            kernel, reference, row["services"], row["recipients"], row["payer_category"]
+        )
         parts = described.get(row["number"])
         shown = parts and (parts["charges"], parts["services"], parts["recipients"])
         meant = (
@@ -126,9 +113,6 @@ async def _plans(conn: Any, complain: Any) -> dict[int, AuditPlan]:
 
 
 async def _replayed(conn: Any, plans: dict[int, AuditPlan], terms: Terms) -> AsyncIterator[Problem]:
-    def rules(recipient: int, version: int) -> FeeRule | None:
-        return terms.at("commission", recipient, version)
-
     bills = _Accounts(store.bills(conn))
     events = _Accounts(store.events(conn))
     open_bills = _Accounts(store.open_bills(conn))
@@ -138,7 +122,7 @@ async def _replayed(conn: Any, plans: dict[int, AuditPlan], terms: Terms) -> Asy
     while accounts := [stream.account for stream in streams if stream.account is not None]:
         account = min(accounts)
         loaded, happened, opened = [await stream.take(account) for stream in streams]
-        replay = Replay(plans, rules)
+        replay = Replay(plans, terms)
         try:
             for problem in replay.play(loaded, happened, opened[0] if opened else None):
                 yield problem
@@ -174,8 +158,17 @@ class _Accounts:
         return taken
 
 
-async def _surcharges(conn: Any, terms: Terms) -> AsyncIterator[Problem]:
+async def _surcharges(
+    conn: Any, plans: dict[int, AuditPlan], terms: Terms
+) -> AsyncIterator[Problem]:
     async for row in store.surcharges(conn):
+        plan = plans.get(row["plan"])
+        moment = (row["terms_version"], row["at"])
+        if terms.has_agreements and plan and terms.tariff(plan, row["method"], *moment).above is not None:
+            # By what each recipient got: the account's history shows it, or the try that told it.
+            if row["told"] is not None and row["told"] != row["surcharge"]:
+                yield "surcharge_wrong", "pay_" + row["id"].hex, "is not what its payer was told"
+            continue
         rule = terms.at("surcharge", row["method"], row["terms_version"]) or FeeRule()
         amount, surcharge = row["amount"], row["surcharge"]
         if fee(amount, rule) == surcharge:

@@ -227,7 +227,8 @@ CHECKS: dict[str, str] = {
     **CORRECTION_CHECKS,
 }
 
-_PLANS = "SELECT number, digest, plan, services, recipients FROM split_plans ORDER BY number"
+_PLANS = "SELECT * FROM split_plans ORDER BY number"
+_AGREEMENTS = "SELECT * FROM agreement_terms"
 _PARTS = """
     SELECT plan, array_agg(charge ORDER BY place) AS charges,
            array_agg(service ORDER BY place) AS services,
@@ -252,24 +253,28 @@ _OPEN_BILLS = """
 _EVENTS = """
     SELECT * FROM (
         SELECT a.subscriber_account, a.sequence, false AS is_refund, a.payment, a.bill, a.plan,
-               a.terms_version, a.amount, a.shares, a.commissions, p.designation,
+               a.terms_version, a.at, a.amount, a.shares, a.commissions, p.designation,
                p.bill IS NULL AS placed, a.payment AS lot, NULL::uuid AS move, NULL AS kind,
-               1 AS sign, a.sequence AS counts_as, NULL::uuid AS entry
+               1 AS sign, a.sequence AS counts_as, NULL::uuid AS entry, p.method, p.surcharge,
+               p.total, t.id IS NOT NULL AS told
         FROM allocations AS a LEFT JOIN payments AS p ON p.id = a.payment
+        LEFT JOIN authorisations AS t ON t.id = a.payment
         UNION ALL
-        SELECT subscriber_account, sequence, true, payment, NULL, plan, NULL, amount, shares,
-               NULL, NULL, false, payment, NULL, NULL, -1, NULL, NULL
+        SELECT subscriber_account, sequence, true, payment, NULL, plan, NULL, NULL, amount, shares,
+               NULL, NULL, false, payment, NULL, NULL, -1, NULL, NULL, NULL, NULL, NULL, false
         FROM refunds WHERE sequence IS NOT NULL
         UNION ALL
-        SELECT subscriber_account, sequence, false, payment, bill, plan, terms_version, amount,
-               shares, commissions, designation, false, lot, id, kind, sign, counts_as, entry
-        FROM moves) AS e
+        SELECT m.subscriber_account, m.sequence, false, m.payment, m.bill, m.plan, m.terms_version,
+               m.at, m.amount, m.shares, m.commissions, m.designation, false, m.lot, m.id, m.kind,
+               m.sign, m.counts_as, m.entry, p.method, NULL, NULL, true
+        FROM moves AS m LEFT JOIN payments AS p ON p.id = m.payment) AS e
     ORDER BY subscriber_account COLLATE "C", sequence
 """
 # A payer who paid by an acquirer paid the surcharge of the moment when that was begun.
 _SURCHARGES = """
     SELECT p.id, p.method, coalesce(a.terms_version, p.terms_version) AS terms_version,
-           p.amount, p.surcharge, p.total
+           coalesce(a.created_at, p.accepted_at) AS at, p.plan, p.amount, p.surcharge, p.total,
+           a.surcharge AS told
     FROM payments AS p LEFT JOIN authorisations AS a ON a.id = p.id
 """
 _FILES = """
@@ -484,10 +489,9 @@ async def plans(conn: Any) -> tuple[list[Any], dict[int, Any]]:
     return rows, {row["plan"]: row for row in await conn.fetch(_PARTS)}
 
 
-async def terms(conn: Any) -> list[Any]:
-    """Every fee rule that was ever in force, by kind, subject and version."""
-    found: list[Any] = await conn.fetch(_TERMS)
-    return found
+async def terms(conn: Any) -> tuple[list[Any], list[Any]]:
+    """Every fee rule that was ever in force, and every cell of an approved agreement."""
+    return await conn.fetch(_TERMS), await conn.fetch(_AGREEMENTS)
 
 
 async def payout_files(conn: Any) -> list[Any]:

@@ -3,15 +3,15 @@
 A version is proposed, then approved or rejected by another person; it never changes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
 
 from gateway.domain.party import BankAccount
-from splitcore import FeeRule
+from splitcore import FeeRule, fee
 
 CONTRACT_LENGTH_MAX: Final = 160
 CATEGORY_LENGTH_MAX: Final = 64
@@ -100,7 +100,7 @@ class AgreementVersion(Struct, frozen=True):
         return "proposed" if self.decision is None else self.decision.state
 
 
-Cells = Mapping[tuple[int | None, str | None], Tariff]
+Cells = dict[tuple[int | None, str | None], Tariff]
 
 
 class Tariffs(Struct, frozen=True):
@@ -117,9 +117,28 @@ class Tariffs(Struct, frozen=True):
         return self.begins_at <= moment and (self.ends_at is None or moment < self.ends_at)
 
 
-def cells_of(tariffs: Iterable[Tariff]) -> dict[tuple[int | None, str | None], Tariff]:
-    """Cells by channel and category."""
-    return {(tariff.channel, tariff.category): tariff for tariff in tariffs}
+def tariffs_of(rows: Iterable[Mapping[str, Any]]) -> dict[int, list[Tariffs]]:
+    """Versions by recipient number, out of rows of the view agreement_terms: a row a cell, and one
+    without place for a version without cells.
+    """
+    found: dict[int, dict[int, Tariffs]] = {}
+    for row in rows:
+        versions = found.setdefault(row["recipient"], {})
+        version = versions.get(row["terms_version"])
+        if version is None:
+            version = versions[row["terms_version"]] = Tariffs(
+                row["begins_at"], row["ends_at"], row["valid_from"], row["terms_version"], {}
+            )
+        if row["place"] is not None:
+            key = (row["channel"], row["payer_category"])
+            version.cells[key] = Tariff(*key, _rule(row, "above"), _rule(row, "below"))
+    return {recipient: list(versions.values()) for recipient, versions in found.items()}
+
+
+def _rule(row: Mapping[str, Any], side: str) -> FeeRule | None:
+    if row[side + "_ppm"] is None:
+        return None
+    return FeeRule(*(row[f"{side}_{name}"] for name in ("ppm", "fixed", "min", "max")))
 
 
 def in_force(versions: Iterable[Tariffs], moment: datetime) -> Tariffs | None:
@@ -138,3 +157,83 @@ def cell(cells: Cells, channel: int, category: str | None) -> Tariff | None:
             if key in cells:
                 return cells[key]
     return cells.get((channel, None)) or cells.get((None, None))
+
+
+class Above(Struct, frozen=True):
+    """How payers are charged where agreements say so: a rule for each recipient of the plan.
+
+    `own[i]`: None for a recipient that its agreement lets be paid without a surcharge. `covered[i]`
+    is false for one whose payers are charged by `rest`, on all such recipients' money together.
+    """
+
+    own: tuple[FeeRule | None, ...]
+    covered: tuple[bool, ...]
+    rest: FeeRule | None
+
+    def surcharge(self, gross: Sequence[int]) -> int:
+        """Kopecks on top of what the recipients get; nothing for one that gets nothing."""
+        together = 0
+        charged = 0
+        for kopecks, rule, covered in zip(gross, self.own, self.covered, strict=True):
+            if not covered:
+                together += kopecks
+            elif rule is not None and kopecks:
+                charged += fee(kopecks, rule)
+        if together and self.rest is not None:
+            charged += fee(together, self.rest)
+        return charged
+
+
+class PlanTariff(Struct, frozen=True):
+    """What one channel's payments by one plan are charged: commission rules by recipient, and
+    `above` where agreements say what their payers pay; else the method's own surcharge counts.
+    """
+
+    commissions: tuple[FeeRule | None, ...]
+    above: Above | None
+
+
+def plan_tariff(
+    cells: Sequence[Tariff | None],
+    commissions: Sequence[FeeRule | None],
+    rest: FeeRule | None,
+) -> PlanTariff:
+    """The tariff of a plan's recipients by their cells (None: no agreement says anything).
+
+    Without a cell a recipient's own commission counts, and the method's surcharge (`rest`).
+    """
+    below = tuple(
+        rule if one is None else one.below for one, rule in zip(cells, commissions, strict=True)
+    )
+    if all(one is None for one in cells):
+        return PlanTariff(below, None)
+    own = tuple(None if one is None else one.above for one in cells)
+    return PlanTariff(below, Above(own, tuple(one is not None for one in cells), rest))
+
+
+def amount_within(
+    total: int, least: int, most: int, surcharge: Callable[[int], int | None]
+) -> tuple[int, int]:
+    """(amount, surcharge) of a total that a payer hands over: an amount that fits with its
+    surcharge where one kopeck more does not. What is left over joins the surcharge.
+
+    Amounts are looked for in `least`..`most`; `surcharge` is None of one that cannot be split.
+    Where none fits, and where the next kopeck cannot be split though it would fit, the amount is
+    one that the split refuses, with no surcharge.
+    """
+    begun = surcharge(least)
+    if begun is None:
+        return least, 0
+    if least + begun > total:
+        return least - 1, 0
+    low, high, charged = least, most + 1, begun
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = surcharge(middle)
+        if found is not None and middle + found <= total:
+            low, charged = middle, found
+        else:
+            high = middle
+    if low < most and low + 1 + charged <= total and surcharge(low + 1) is None:
+        return low + 1, 0
+    return low, total - low

@@ -45,6 +45,7 @@ class Bill(Struct, frozen=True, forbid_unknown_fields=True):
     """One account's charges for one period (`2026-10`).
 
     `payer` is whatever the billing centre says of the household; it is stored, never logged.
+    `payer_category` is what agreements know it by, say of those who may not be charged on top.
     """
 
     subscriber_account: str
@@ -53,6 +54,7 @@ class Bill(Struct, frozen=True, forbid_unknown_fields=True):
     overpayment: str | OverpaymentCharge = "weights"
     payer: dict[str, object] | str | None = None
     as_of: datetime | None = None
+    payer_category: str | None = None
 
 
 def check_account(account: str) -> None:
@@ -117,6 +119,11 @@ def _check_head(bill: Bill) -> None:
         raise Refusal("malformed", "Expected period YYYY-MM")
     if bill.as_of is not None and bill.as_of.tzinfo is None:
         raise Refusal("malformed", "Expected as_of with an offset")
+    category = bill.payer_category
+    if category is not None and not (
+        1 <= len(category) <= NAME_LENGTH_MAX and category.isprintable()
+    ):
+        raise Refusal("malformed", f"Expected payer_category of 1..{NAME_LENGTH_MAX} characters")
     overpayment_policy(bill)
 
 

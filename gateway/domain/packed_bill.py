@@ -23,6 +23,7 @@ class BillForm(Struct, frozen=True, eq=False):
     period: str
     overpayment: int
     as_of: datetime | None
+    payer_category: str | None = None
 
 
 class PackedBill(Struct, frozen=True, gc=False):

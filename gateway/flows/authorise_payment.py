@@ -169,7 +169,8 @@ class Asking:
                 raise Refusal("account_invalid", refusal.detail) from None
             raise
         settings = connected.settings
-        now = self._context.clock.now()
+        # The moment of the terms that the payer was told of.
+        now = quote.at
         return Authorisation(
             id=payment.id,
             caller=payment.claim.caller,

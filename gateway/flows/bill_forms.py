@@ -20,7 +20,7 @@ from splitcore import pack
 
 FORMS_MAX: Final = 5_000
 
-_Key = tuple[Structure, str, str | OverpaymentCharge, datetime | None]
+_Key = tuple[Structure, str, str | OverpaymentCharge, datetime | None, str | None]
 
 
 class BillForms:
@@ -34,13 +34,17 @@ class BillForms:
 
         Refuses what `check_bill` does, and what `payer_text` does.
         """
-        key = (structure_of(bill), bill.period, bill.overpayment, bill.as_of)
+        category = bill.payer_category
+        key = (structure_of(bill), bill.period, bill.overpayment, bill.as_of, category)
         form = self._forms.get(key)
         check_bill(bill, known=form is not None)
         if form is None:
             if any(contains_pan(charge.service) for charge in bill.charges):
                 raise Refusal("pan_not_allowed", "Expected services without a card number")
-            form = BillForm(key[0], bill.period, overpayment_policy(bill), bill.as_of)
+            if category is not None and contains_pan(category):
+                raise Refusal("pan_not_allowed", "Expected a payer_category without a card number")
+            policy = overpayment_policy(bill)
+            form = BillForm(key[0], bill.period, policy, bill.as_of, category)
             self._remember(key, form)
         payer = None if bill.payer is None else payer_text(bill.payer)
         dues = [charge.due for charge in bill.charges]

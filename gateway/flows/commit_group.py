@@ -85,6 +85,7 @@ class CommitGroup:
         # From here to the statement nothing is waited for. Accepted after the bills were read, so
         # that an account's moments follow its sequence.
         self._accepted_at = context.clock.now()
+        context.terms.at(self._accepted_at)
         version = context.terms.version
         self._split(list(self._first.values()), bills)
         if len(self._rows) < len(self._first):
@@ -140,8 +141,9 @@ class CommitGroup:
         await splitting_store.fetch_plans(conn, plans, [bill.plan for bill in bills.values()])
         # Last, with no wait before the split: a quote may bring other terms to the shelf meanwhile.
         await splitting_store.fetch_terms(conn, self._context.terms, cut.terms_version)
+        self._context.terms.at(self._accepted_at)
         if has_tokens:
-            fresh = [at for at in fresh if self._is_agreed(at)]
+            fresh = [at for at in fresh if self._is_agreed(at, bills)]
         self._split(fresh, bills)
         refused = [
             self._requests[at] for at in claimed if isinstance(self._outcomes[at], Exception)
@@ -193,9 +195,13 @@ class CommitGroup:
             self._outcomes[at] = refused.get(request.id)
         return [at for at in positions if self._outcomes[at] is None]
 
-    def _is_agreed(self, at: int) -> bool:
+    def _is_agreed(self, at: int, bills: Mapping[str, OpenBill]) -> bool:
         """Whether the payer agreed to this total; else the payment is refused."""
         request = self._requests[at]
+        bill = bills.get(request.subscriber_account)
+        if bill is not None and self._context.terms.is_agreed(self._context.plans.get(bill.plan)):
+            # Its surcharge shows when its turn to be split comes.
+            return True
         try:
             check_total(request, sum(suspense_amount(self._context, request)))
         except SplitError:
@@ -246,16 +252,18 @@ class CommitGroup:
         """The payment's place in the split, None where it is refused before."""
         account = request.subscriber_account
         taken = request.taken
-        if taken is None:
-            rule = self._context.terms.surcharge(request.method)
-        elif taken.held:
-            self._hold(at)
-            return None
-        else:
-            rule = surcharge_told(taken)
+        told = None
+        if taken is not None:
+            if taken.held:
+                self._hold(at)
+                return None
+            told = surcharge_told(taken)
+        plan, amount, method = plans[account], request.amount, request.method
         try:
+            if told is None and request.token is not None and plan.by_method is not None:
+                check_total(request, split.total(account, plan, request))
             return split.add_payment(
-                account, plans[account], request.amount, request.is_total, rule, request.designation
+                account, plan, amount, request.is_total, method, told, request.designation
             )
         except Refusal as refusal:
             self._refuse(at, refusal)

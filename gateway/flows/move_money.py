@@ -25,7 +25,7 @@ from gateway.journal import store as journal_store
 from gateway.journal.rows import Cut, PaymentRow
 from gateway.splitting import store as splitting_store
 from gateway.splitting.plans import Plan
-from gateway.splitting.split import GroupSplit
+from gateway.splitting.split import NO_SURCHARGE, GroupSplit
 from splitcore import pack, unpack
 
 Designation = tuple[tuple[str, int], ...]
@@ -138,9 +138,12 @@ class Moving:
     def give(self, account: str, amount: int, meant: Designation) -> None:
         """Split `amount` by the account's open bill; refuses what splits do."""
         bill = self.bill(account)
+        self._context.terms.at(self._at)
         split = GroupSplit(self._context.plans, self._context.terms)
         plan = split.add_bill(bill)
-        position = split.add_payment(account, plan, amount, False, None, meant)
+        position = split.add_payment(
+            account, plan, amount, False, self._row.method, NO_SURCHARGE, meant
+        )
         split.run()
         allocation = split.allocation(position)
         self._bills[account] = msgspec.structs.replace(bill, paid=split.paid(account))

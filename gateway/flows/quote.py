@@ -1,5 +1,6 @@
 """A quote: how a payment would be split if it came now. Nothing is stored."""
 
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -14,12 +15,15 @@ from splitcore import GroupAllocation
 
 
 class Quote(Struct, frozen=True):
-    """The allocation a payment would get, what its numbers are called, and by which terms."""
+    """The allocation a payment would get, what its numbers are called, and by which terms,
+    as they were at a moment.
+    """
 
     allocation: GroupAllocation
     names: PlanNames
     period: str
     terms_version: int
+    at: datetime
 
 
 async def quote(
@@ -52,10 +56,11 @@ async def quote_by(
     await splitting_store.fetch_plans(conn, context.plans, [bill.plan])
     # Last, with no wait before the split: other terms may come to the shelf meanwhile.
     await splitting_store.fetch_terms(conn, context.terms, version)
+    at = context.clock.now()
+    context.terms.at(at)
     plan = context.plans.get(bill.plan)
     split = GroupSplit(context.plans, context.terms)
     split.add_bill(bill)
-    surcharge = context.terms.surcharge(method)
-    position = split.add_payment(account, plan, amount, is_total, surcharge, designation)
+    position = split.add_payment(account, plan, amount, is_total, method, None, designation)
     split.run()
-    return Quote(split.allocation(position), plan.names, bill.period, version)
+    return Quote(split.allocation(position), plan.names, bill.period, version, at)

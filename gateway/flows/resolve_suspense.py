@@ -16,7 +16,7 @@ from gateway.flows.refund_payment import locked_payment
 from gateway.journal import store as journal_store
 from gateway.journal.rows import Cut, PaymentRow
 from gateway.splitting import store as splitting_store
-from gateway.splitting.split import GroupSplit
+from gateway.splitting.split import NO_SURCHARGE, GroupSplit
 
 
 async def resolve(
@@ -47,17 +47,17 @@ async def _place(
     await splitting_store.fetch_plans(conn, context.plans, [bill.plan])
     # Last, with no wait before the split: a quote may bring other terms to the shelf meanwhile.
     await splitting_store.fetch_terms(conn, context.terms, cut.terms_version)
+    at = context.clock.now()
+    context.terms.at(at)
     plan = context.plans.get(bill.plan)
     split = GroupSplit(context.plans, context.terms)
     split.add_bill(bill)
     account = bill.subscriber_account
     amount = row.left
     meant = still_meant(row.designation, plan.service_index, amount)
-    # The payer already paid the surcharge when the payment was taken.
-    position = split.add_payment(account, plan, amount, False, None, meant)
+    position = split.add_payment(account, plan, amount, False, row.method, NO_SURCHARGE, meant)
     split.run()
     allocation = split.allocation(position)
-    at = context.clock.now()
     await journal_store.add_resolution(conn, cut, caller.number, row, allocation, bill, at)
     await bill_store.save_paid(conn, [(account, split.paid(account), bill.sequence + 1)])
     return {

@@ -11,6 +11,7 @@ from sys import intern
 from msgspec import Struct
 
 import splitcore
+from gateway.domain.agreement import Above
 from gateway.domain.bill import Structure
 from gateway.domain.ids import PLAN
 from gateway.domain.plan_names import PlanNames
@@ -20,14 +21,26 @@ PLANS_MAX = 20_000
 STRUCTURES_MAX = 5_000
 
 
+class PlanFees(Struct, frozen=True):
+    """What a plan's payments by one method are charged, where agreements have a say in it.
+
+    `above` is None where the method's own surcharge counts.
+    """
+
+    fees: Fees
+    above: Above | None
+
+
 class Plan:
     """A compiled plan with the names it was made of."""
 
     __slots__ = (
+        "by_method",
         "fees",
-        "fees_version",
+        "fees_era",
         "names",
         "number",
+        "payer_category",
         "recipient_numbers",
         "service_index",
         "services",
@@ -42,9 +55,12 @@ class Plan:
         recipient_numbers: Sequence[int],
         recipient_ids: Sequence[str],
         digest: bytes,
+        payer_category: str | None = None,
     ) -> None:
         self.fees: Fees | None = None
-        self.fees_version = -1
+        self.fees_era = -1
+        self.by_method: dict[int, PlanFees] | None = None
+        self.payer_category = payer_category
         self.number = number
         self.split = split
         # Thousands of plans are made of the same few names.
@@ -99,6 +115,16 @@ class Plan:
         )
 
 
+def plan_digest(
+    body: bytes, services: Sequence[str], recipients: Sequence[int], payer_category: str | None
+) -> bytes:
+    """What tells a plan from all others."""
+    names = "\x00".join(services) + "\x01" + ",".join(map(str, recipients))
+    if payer_category is not None:
+        names += "\x01" + payer_category
+    return sha256(body + names.encode()).digest()
+
+
 class BillPlan(Struct, frozen=True):
     """What loading a bill needs of its plan: its number, and how money is carried over to it.
 
@@ -114,9 +140,22 @@ class BillPlan(Struct, frozen=True):
 class Draft:
     """A plan as a bill asks for it, before it has a number."""
 
-    __slots__ = ("body", "digest", "recipients", "service_index", "services", "split")
+    __slots__ = (
+        "body",
+        "digest",
+        "payer_category",
+        "recipients",
+        "service_index",
+        "services",
+        "split",
+    )
 
-    def __init__(self, structure: Structure, recipients: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        structure: Structure,
+        recipients: Mapping[str, int],
+        payer_category: str | None = None,
+    ) -> None:
         """`recipients` maps ids to numbers and knows every id that the charges name."""
         numbers: dict[int, int] = {}
         service_index: dict[str, int] = {}
@@ -135,13 +174,17 @@ class Draft:
         self.service_index = service_index
         self.recipients = list(numbers)
         self.body = self.split.to_bytes()
-        names = "\x00".join(services) + "\x01" + ",".join(map(str, self.recipients))
-        self.digest = sha256(self.body + names.encode()).digest()
+        self.payer_category = payer_category
+        self.digest = plan_digest(self.body, services, self.recipients, payer_category)
 
     def numbered(self, number: int) -> BillPlan:
         """What is needed of the plan once it has its number."""
         nothing = splitcore.pack([0] * len(self.services))
         return BillPlan(number, self.split, self.service_index, nothing)
+
+
+PlanKey = tuple[Structure, str | None]
+"""What bills of one plan have in common: their structure, and the category of their payer."""
 
 
 class StructureShelf:
@@ -152,14 +195,14 @@ class StructureShelf:
     """
 
     def __init__(self, structures_max: int = STRUCTURES_MAX) -> None:
-        self._plans: dict[Structure, BillPlan] = {}
+        self._plans: dict[PlanKey, BillPlan] = {}
         self._structures_max = structures_max
 
-    def get(self, structure: Structure) -> BillPlan | None:
+    def get(self, structure: PlanKey) -> BillPlan | None:
         """The plan of a structure that is on the shelf."""
         return self._plans.get(structure)
 
-    def put(self, structure: Structure, plan: BillPlan) -> None:
+    def put(self, structure: PlanKey, plan: BillPlan) -> None:
         """Keep a plan, and put away the oldest where it is too many."""
         self._plans[structure] = plan
         if len(self._plans) > self._structures_max:

@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import Any
 
 import splitcore
+from gateway.domain.agreement import Tariffs, tariffs_of
 from gateway.splitting.plans import Draft, Plan, PlanShelf
 from gateway.splitting.terms import TermsShelf
 from splitcore import FeeRule
 
 _PLANS = """
     SELECT p.number, p.plan, p.services, p.recipients, p.digest,
+           p.payer_category,
            array(SELECT r.id FROM unnest(p.recipients) WITH ORDINALITY AS u (number, place)
                  JOIN recipients AS r ON r.number = u.number ORDER BY u.place) AS ids
     FROM split_plans AS p WHERE p.number = ANY ($1::int[])
@@ -23,11 +25,12 @@ _SURCHARGES = """
     SELECT DISTINCT ON (method) method AS subject, ppm, fixed, min, max
     FROM surcharge_terms WHERE version <= $1 ORDER BY method, version DESC
 """
+_AGREEMENTS = "SELECT * FROM agreement_terms WHERE terms_version <= $1"
 _ADD_PLANS = """
-    INSERT INTO split_plans (digest, plan, services, recipients)
-    SELECT digest, plan, string_to_array(services, E'\\x01'), recipients::int[]
-    FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::text[])
-         AS u (digest, plan, services, recipients)
+    INSERT INTO split_plans (digest, plan, services, recipients, payer_category)
+    SELECT digest, plan, string_to_array(services, E'\\x01'), recipients::int[], payer_category
+    FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::text[], $5::text[])
+         AS u (digest, plan, services, recipients, payer_category)
     ORDER BY digest
     ON CONFLICT (digest) DO NOTHING RETURNING number, digest
 """
@@ -59,7 +62,13 @@ async def fetch_plans(conn: Any, shelf: PlanShelf, numbers: Iterable[int]) -> No
         split = splitcore.Plan.from_bytes(row["plan"])
         shelf.put(
             Plan(
-                row["number"], split, row["services"], row["recipients"], row["ids"], row["digest"]
+                row["number"],
+                split,
+                row["services"],
+                row["recipients"],
+                row["ids"],
+                row["digest"],
+                row["payer_category"],
             )
         )
 
@@ -70,7 +79,12 @@ async def fetch_terms(conn: Any, shelf: TermsShelf, version: int) -> None:
         return
     commissions = await terms(conn, _COMMISSIONS, version)
     surcharges = await terms(conn, _SURCHARGES, version)
-    shelf.replace(version, commissions, surcharges)
+    shelf.replace(version, commissions, surcharges, await agreements(conn, version))
+
+
+async def agreements(conn: Any, version: int) -> dict[int, list[Tariffs]]:
+    """Approved versions of agreements by recipient number, whenever they hold."""
+    return tariffs_of(await conn.fetch(_AGREEMENTS, version))
 
 
 async def terms(conn: Any, query: str, version: int) -> dict[int, FeeRule]:
@@ -120,6 +134,7 @@ async def number_plans(conn: Any, drafts: Sequence[Draft]) -> dict[bytes, int]:
         [draft.body for draft in fresh],
         ["\x01".join(draft.services) for draft in fresh],
         ["{" + ",".join(map(str, draft.recipients)) + "}" for draft in fresh],
+        [draft.payer_category for draft in fresh],
     )
     for row in rows:
         await _describe(conn, row["number"], unique[row["digest"]])
