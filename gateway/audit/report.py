@@ -164,7 +164,11 @@ async def _surcharges(
     async for row in store.surcharges(conn):
         plan = plans.get(row["plan"])
         moment = (row["terms_version"], row["at"])
-        if terms.has_agreements and plan and terms.tariff(plan, row["method"], *moment).above is not None:
+        if (
+            terms.has_agreements
+            and plan
+            and terms.tariff(plan, row["method"], *moment).above is not None
+        ):
             # By what each recipient got: the account's history shows it, or the try that told it.
             if row["told"] is not None and row["told"] != row["surcharge"]:
                 yield "surcharge_wrong", "pay_" + row["id"].hex, "is not what its payer was told"
