@@ -42,7 +42,10 @@ _DECIDE = """
                                      decided_by_name, proposed_by_name, reason)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
-_IS_ACQUIRER = "SELECT EXISTS (SELECT FROM callers WHERE name = $1 AND role = 'acquirer')"
+_IS_ACQUIRER = """
+    SELECT EXISTS (SELECT FROM callers WHERE name = $1 AND role = 'acquirer')
+        OR EXISTS (SELECT FROM authorisations WHERE acquirer = $1)
+"""
 _LOCK = "SELECT 1 FROM agreements WHERE id = $1 FOR UPDATE"
 _VERSIONS = """
     SELECT a.id, r.id AS recipient, a.acquirer, a.contract, a.valid_from, a.valid_until,
@@ -65,6 +68,8 @@ _PAGE = (
     ORDER BY a.id DESC LIMIT $5
 """
 )
+_ACQUIRER_FEES = "SELECT * FROM acquirer_fees($1)"
+FEES_TIMEOUT_S = 600.0
 _TARIFFS = """
     SELECT agreement, channel, payer_category, above_ppm, above_fixed, above_min, above_max,
            below_ppm, below_fixed, below_min, below_max
@@ -160,7 +165,7 @@ def _rule_columns(rules: Sequence[FeeRule | None]) -> list[list[int | None]]:
 
 
 async def is_acquirer(conn: Any, name: str) -> bool:
-    """Whether a caller of this name takes payments."""
+    """Whether an acquirer of this name sends us payments, or was asked to take one."""
     found: bool = await conn.fetchval(_IS_ACQUIRER, name)
     return found
 
@@ -222,6 +227,14 @@ async def recipients_in_force(conn: Any, moment: datetime) -> dict[str, Agreemen
     rows = await conn.fetch(_VERSIONS + " WHERE a.id = ANY ($1::uuid[])", ids)
     versions = await _versions(conn, rows)
     return {one.content.recipient: one for one in versions if one.content.recipient is not None}
+
+
+async def acquirer_fees(conn: Any, batch: int) -> list[tuple[str, int, int, int, int]]:
+    """What acquirers keep of a batch: name, method, payments, their totals and fees in kopecks."""
+    return [
+        (row["acquirer"], row["channel"], row["payments"], int(row["total"]), int(row["fee"]))
+        for row in await conn.fetch(_ACQUIRER_FEES, batch, timeout=FEES_TIMEOUT_S)
+    ]
 
 
 async def of_payment(conn: Any, payment: UUID) -> list[tuple[UUID, str, str, Any, int]]:

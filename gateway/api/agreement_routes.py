@@ -100,4 +100,14 @@ def _shown() -> list[Route]:
             answers={200: agreement_words.PaymentAgreementsShown},
             codes=("not_found",),
         ),
+        Route(
+            method="GET",
+            path="/v1/settlement-batches/{id}/acquirer-fees",
+            name="acquirer_fees",
+            view=agreements.acquirer_fees,
+            roles=frozenset({"operator", "auditor"}),
+            summary="What acquirers keep of a batch by their agreements: the centre's cost",
+            answers={200: agreement_words.BatchFeesShown},
+            codes=("not_found",),
+        ),
     ]

@@ -172,3 +172,21 @@ class PaymentAgreementsShown(Struct):
 
     payment: str
     agreements: list[AgreementOfPaymentShown]
+
+
+class AcquirerFeesShown(Struct):
+    """What one acquirer keeps of a batch's payments by one channel, in kopecks."""
+
+    acquirer: str
+    channel: str
+    payments: int
+    total: Kopecks
+    fee: Kopecks
+
+
+class BatchFeesShown(Struct):
+    """What acquirers keep of a batch: the centre's cost, out of no recipient's share."""
+
+    settlement_batch: str
+    fee: Kopecks
+    acquirers: list[AcquirerFeesShown]

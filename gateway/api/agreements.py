@@ -109,6 +109,13 @@ async def of_payment(house: House, call: Call) -> Reply:
     return Reply(replies.OK, encode.json(await agreements.of_payment(house.context, payment)))
 
 
+async def acquirer_fees(house: House, call: Call) -> Reply:
+    """GET /v1/settlement-batches/{id}/acquirer-fees: the centre's cost."""
+    call.query()
+    batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
+    return Reply(replies.OK, encode.json(await agreements.acquirer_fees(house.context, batch)))
+
+
 def agreement(body: AgreementBody, time_zone: str) -> Agreement:
     """The agreement of a body; fees and requisites are checked where they are stored.
 

@@ -12,7 +12,7 @@ from gateway.api.payments import kept
 from gateway.api.replies import Reply
 from gateway.domain import ids
 from gateway.domain.refusals import Refusal
-from gateway.flows import batch_life, close_batch, payout_files, reports
+from gateway.flows import agreements, batch_life, close_batch, payout_files, reports
 from gateway.methods.pan import contains_pan
 
 # The 1C exchange is text of windows-1251 by its own header.
@@ -99,12 +99,14 @@ async def payout_file(house: House, call: Call) -> Reply:
 
 async def report(house: House, call: Call) -> web.StreamResponse:
     """GET /v1/settlement-batches/{id}/reports/{recipient}, a row a share, in chunks."""
-    kind = _format(call, "csv", REPORT_TYPES)
+    kind = _format(call, "", REPORT_TYPES)
     recipient = call.names[1]
     own = call.caller.recipient
     if own is not None and own != recipient:
         raise Refusal("forbidden", "Expected a report of your own")
     batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
+    if not kind:
+        kind = await agreements.report_format(house.context, recipient) or "csv"
     pieces = await reports.report(house.context, batch, recipient, kind)
     name = f"{call.names[0]}.{kind}"
     headers = {
@@ -125,10 +127,10 @@ async def report(house: House, call: Call) -> web.StreamResponse:
 
 
 def _format(call: Call, default: str, known: dict[str, str]) -> str:
-    kind = call.query("format").get("format", default)
-    if kind not in known:
+    told = call.query("format").get("format")
+    if told is not None and told not in known:
         raise Refusal("malformed", f"Expected format one of {', '.join(known)}")
-    return kind
+    return default if told is None else told
 
 
 def _as_file(name: str) -> bytes:

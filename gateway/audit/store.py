@@ -197,7 +197,8 @@ CHECKS: dict[str, str] = {
            OR coalesce(due.refunds, 0) <> coalesce(p.refunds, -1)
            OR p.net <> p.gross - p.commission - p.refunds
            OR p.payable + p.carried_out <> p.carried_in + p.returned + p.net
-           OR p.payable < 0 OR p.carried_out > 0 OR (p.payable > 0 AND p.carried_out < 0)
+           OR p.payable < 0 OR (p.payable > 0 AND p.carried_out <> 0)
+           OR NOT carries_rightly(p.settlement_batch, p.recipient, p.carried_out)
     """,
     "carry_broken": """
         SELECT 'position of ' || r.id || ' in settlement batch ' || p.settlement_batch,
@@ -287,7 +288,6 @@ _FILES = """
     LEFT JOIN payout_files AS f ON f.settlement_batch = b.number AND f.format = k.format
     ORDER BY b.number, k.format
 """
-
 _SEALS = """
     SELECT number, settlement_batch, stage, version, leaves, root, chain FROM seals ORDER BY number
 """
@@ -361,7 +361,7 @@ _PAYABLE = """
     FROM (SELECT p.recipient, p.payable AS amount FROM positions AS p
           JOIN settlement_batches AS b ON b.number = p.settlement_batch
           WHERE b.state = 'closed'
-          UNION ALL
+          UNION ALL SELECT recipient, amount FROM waiting_money UNION ALL
           SELECT m.recipient, m.amount FROM returned_money AS m
           LEFT JOIN settlement_batches AS b ON b.number = m.settlement_batch
           WHERE coalesce(b.state, 'cut') = 'cut'

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.agreements import store as agreement_store
 from gateway.domain.agreement import Agreement, AgreementVersion, Decision, Tariff
-from gateway.domain.ids import AGREEMENT, PAYMENT, shown
+from gateway.domain.ids import AGREEMENT, PAYMENT, SETTLEMENT_BATCH, shown
 from gateway.domain.party import Caller, Recipient
 from gateway.domain.payment import METHODS, Claim
 from gateway.domain.refusals import Refusal
@@ -21,8 +21,10 @@ from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
 from gateway.flows.set_terms import check_fee, check_requisites
 from gateway.journal import store as journal_store
+from gateway.journal.db_transaction import reading
 from gateway.journal.rows import Cut
 from gateway.parties import store as party_store
+from gateway.settlement import store as settlement_store
 from gateway.splitting import store as splitting_store
 from splitcore import PPM, SECOND_LEVEL_MAX, FeeRule
 
@@ -116,6 +118,39 @@ async def page(
     async with context.connection() as conn:
         found = await agreement_store.page(conn, recipient, acquirer, state, before, limit)
     return [shown_version(version) for version in found]
+
+
+async def acquirer_fees(context: Context, batch: UUID) -> dict[str, object]:
+    """What acquirers keep of a batch by their agreements, the centre's cost; refuses `not_found`.
+
+    It is no part of any split: what is withheld from recipients is their own agreements' alone.
+    """
+    async with context.connection() as conn, reading(conn):
+        row = await settlement_store.find(conn, batch)
+        if row is None:
+            raise Refusal("not_found", "Expected the id of a settlement batch")
+        found = await agreement_store.acquirer_fees(conn, row.number)
+    return {
+        "settlement_batch": shown(SETTLEMENT_BATCH, batch),
+        "fee": sum(fee for *_, fee in found),
+        "acquirers": [
+            {
+                "acquirer": acquirer,
+                "channel": METHODS[channel],
+                "payments": payments,
+                "total": total,
+                "fee": fee,
+            }
+            for acquirer, channel, payments, total, fee in found
+        ],
+    }
+
+
+async def report_format(context: Context, recipient: str) -> str | None:
+    """The form that a recipient's agreement has its reports in, where it says one."""
+    async with context.connection() as conn:
+        found = await agreement_store.recipients_in_force(conn, context.clock.now())
+    return found[recipient].content.report_format if recipient in found else None
 
 
 async def of_payment(context: Context, payment: UUID) -> dict[str, object]:

@@ -10,9 +10,12 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from gateway.agreements import store as agreement_store
 from gateway.calendar import BatchDays
 from gateway.calendar import store as calendar_store
+from gateway.domain.agreement import AgreementVersion
 from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, derived_id, shown
+from gateway.domain.party import Recipient
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.flows.context import Context
 from gateway.parties import store as party_store
@@ -55,6 +58,7 @@ async def prepare_payouts(
         recipient.id: (number, recipient)
         for number, recipient in (await party_store.find_all(conn)).items()
     }
+    agreed = await agreement_store.recipients_in_force(conn, at)
     owed = [position for position in positions if position.payable > 0]
     payouts = []
     for position in owed:
@@ -68,7 +72,7 @@ async def prepare_payouts(
             number=order_number,
             date=day,
             amount_kopecks=position.payable,
-            recipient=party(recipient),
+            recipient=party(_as_agreed(recipient, agreed.get(recipient.id))),
             purpose=_purpose(batch, days),
         )
         payouts.append((derived_id(batch.id, position.recipient), number, order))
@@ -81,6 +85,16 @@ async def prepare_payouts(
         await payout_store.add(conn, batch.number, day, payouts)
     for name, content in files:
         await payout_store.add_file(conn, batch.number, name, content, at)
+
+
+def _as_agreed(recipient: Recipient, version: AgreementVersion | None) -> Recipient:
+    """The recipient with the requisites of the agreement in force, where it has any."""
+    found = None if version is None else version.content.requisites
+    if found is None:
+        return recipient
+    return Recipient(
+        recipient.id, found.name, recipient.kind, found.inn, found.kpp, found.bank_account
+    )
 
 
 def _files(

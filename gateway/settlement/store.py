@@ -70,13 +70,34 @@ _COUNT = """
         SELECT recipient, sum(gross)::bigint AS gross, sum(refunds)::bigint AS refunds,
                sum(commission)::bigint AS commission, sum(carried_in)::bigint AS carried_in,
                sum(returned)::bigint AS returned
-        FROM moved GROUP BY recipient)
+        FROM moved GROUP BY recipient),
+    owed AS (
+        SELECT *, carried_in + returned + gross - commission - refunds AS amount FROM balance),
+    agreed AS (
+        SELECT v.*, (s.closed_at AT TIME ZONE v.time_zone)::date AS on_day
+        FROM settlement_batches AS s
+        CROSS JOIN LATERAL agreements_in_force(
+            (SELECT coalesce(max(d.terms_version), 0) FROM agreement_decisions AS d
+             WHERE d.decided_at <= s.closed_at), s.closed_at) AS v
+        WHERE s.number = $1 AND v.recipient IS NOT NULL),
+    waiting AS (
+        INSERT INTO waiting_balances (settlement_batch, recipient, agreement, amount,
+                                      minimum_payout, since, on_day, waits_until)
+        SELECT $1, o.recipient, v.agreement, o.amount, v.minimum_payout,
+               coalesce(w.since, v.on_day), v.on_day, coalesce(w.since, v.on_day) + v.carry_days
+        FROM owed AS o JOIN agreed AS v USING (recipient)
+        LEFT JOIN waiting_balances AS w
+            ON w.settlement_batch = $1 - 1 AND w.recipient = o.recipient
+        WHERE o.amount > 0 AND o.amount < v.minimum_payout
+          AND v.on_day < coalesce(w.since, v.on_day) + v.carry_days
+        RETURNING recipient)
     INSERT INTO positions (settlement_batch, recipient, gross, commission, refunds, net,
                            carried_in, returned, payable, carried_out)
     SELECT $1, recipient, gross, commission, refunds, gross - commission - refunds, carried_in,
-           returned, greatest(carried_in + returned + gross - commission - refunds, 0),
-           least(carried_in + returned + gross - commission - refunds, 0)
-    FROM balance
+           returned, CASE WHEN waits THEN 0 ELSE greatest(amount, 0) END,
+           CASE WHEN waits THEN amount ELSE least(amount, 0) END
+    FROM (SELECT o.*, w.recipient IS NOT NULL AS waits
+          FROM owed AS o LEFT JOIN waiting AS w USING (recipient)) AS settled
 """
 _TO_PAY = """
     SELECT p.recipient, p.payable FROM positions AS p JOIN recipients AS r ON r.number = p.recipient

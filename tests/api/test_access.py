@@ -47,6 +47,7 @@ MATRIX = {
     "GET /v1/agreements": "-opur",
     "GET /v1/agreements/{id}": "-opur",
     "GET /v1/payments/{id}/agreements": "-o-u-",
+    "GET /v1/settlement-batches/{id}/acquirer-fees": "-o-u-",
     "POST /v1/acquirer-reports": "a----",
     "GET /v1/acquirer-reports/{id}": "ao-u-",
     "GET /v1/report-policies/{caller}": "-o-u-",

@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.api.conftest import BIC, RECIPIENTS, Gateway, served
+from tests.api.conftest import BIC, RECIPIENTS, Gateway, bill, payment, served
 
 HEAT = "recipient:heat"
 _, INN, ACCOUNT = RECIPIENTS["uk"]
@@ -184,4 +184,86 @@ async def test_the_history_comes_in_pages(region: Gateway) -> None:
     approved = await region.send("GET", "/v1/agreements?state=approved", role="operator")
     assert [one["id"] for one in approved.json["agreements"]] == made[:1]
     wrong = await region.send("GET", "/v1/agreements?state=agreed", role="operator")
+    assert (wrong.status, wrong.code) == (400, "malformed")
+
+
+async def test_a_bill_says_who_its_payer_is_and_the_payment_what_it_was_split_by(
+    region: Gateway,
+) -> None:
+    cells = [
+        {"below": {"ppm": 8_000}},
+        {"channel": "card", "above": {"fixed": 5_000}},
+        {"payer_category": "pensioner", "below": {"ppm": 30_000}},
+    ]
+    one = (await propose(region, agreement(tariffs=cells))).json
+    await decide(region, one["id"], "approve")
+    bills = [bill("220099999", payer_category="pensioner")]
+    loaded = await region.send(
+        "POST", "/v1/bills", {"bills": bills}, role="operator", key=region.key()
+    )
+    assert loaded.json == {"accepted": 1, "refused": []}
+    usual = (await region.pay(payment())).json
+    exempt = (await region.pay(payment(subscriber_account="220099999"))).json
+    assert (usual["surcharge"], exempt["surcharge"]) == (5_000, 0)
+    heat = {
+        told["subscriber_account"]: {one["recipient"]: one for one in told["recipients"]}["heat"]
+        for told in (usual, exempt)
+    }
+    assert heat["220012345"]["commission"] == 0
+    assert heat["220099999"]["commission"] == (heat["220099999"]["gross"] * 3 + 50) // 100
+    told = await region.send("GET", f"/v1/payments/{usual['id']}/agreements", role="auditor")
+    assert [(mine["id"], mine["recipient"]) for mine in told.json["agreements"]] == [
+        (one["id"], "heat")
+    ]
+    missing = await region.send("GET", f"/v1/payments/pay_{'0' * 32}/agreements", role="operator")
+    assert (missing.status, missing.code) == (404, "not_found")
+    strange = [
+        bill("220099998", payer_category=category)
+        for category in ("", "x" * 65, "a\nb", "4111111111111111")
+    ]
+    refused = await region.send(
+        "POST", "/v1/bills", {"bills": strange}, role="operator", key=region.key()
+    )
+    codes = [line["code"] for line in refused.json["refused"]]
+    assert codes == ["malformed"] * 3 + ["pan_not_allowed"]
+
+
+async def test_the_acquirers_fee_is_the_centres_cost_alone(region: Gateway) -> None:
+    before = (await region.pay(payment())).json
+    body = {
+        "acquirer": "acquirer",
+        "contract": "Эквайринг 1",
+        "valid_from": "2026-01-01",
+        "tariffs": [{"channel": "card", "below": {"ppm": 16_800, "min": 100}}],
+    }
+    one = (await propose(region, {**agreement(), **body, "recipient": None})).json
+    assert (await decide(region, one["id"], "approve")).status == 200
+    after = [(await region.pay(payment())).json, (await region.pay(payment())).json]
+    cash = payment(method={"type": "cash", "terminal": "T-1"})
+    after.append((await region.pay(cash)).json)
+    assert {told["surcharge"] for told in (before, *after)} == {0}
+    assert sum(one["commission"] for told in after for one in told["recipients"]) == 0
+    closed = await region.send("POST", "/v1/settlement-batches", {}, role="operator", key="c")
+    path = f"/v1/settlement-batches/{closed.json['id']}/acquirer-fees"
+    told = (await region.send("GET", path, role="operator")).json
+    card = {one["channel"]: one for one in told["acquirers"]}["card"]
+    each = (before["total"] * 16_800 + 500_000) // 1_000_000
+    assert (card["payments"], card["fee"], told["fee"]) == (3, 2 * each, 2 * each)
+    paid = sum(one["net"] for one in closed.json["positions"])
+    assert paid == sum(told["amount"] for told in (before, *after))
+
+
+async def test_a_report_comes_in_the_form_that_was_agreed(region: Gateway) -> None:
+    await region.pay(payment())
+    closed = await region.send("POST", "/v1/settlement-batches", {}, role="operator", key="c")
+    path = f"/v1/settlement-batches/{closed.json['id']}/reports/heat"
+    for form, begins in ((None, b"\xef\xbb\xbf"), ("json", b"{"), ("xlsx", b"PK")):
+        if form is not None:
+            one = (await propose(region, agreement(report_format=form))).json
+            await decide(region, one["id"], "approve")
+        told = await region.send("GET", path, role=HEAT)
+        assert (told.status, told.content[: len(begins)]) == (200, begins), form
+    asked = await region.send("GET", path + "?format=csv", role=HEAT)
+    assert asked.content.startswith(b"\xef\xbb\xbf")
+    wrong = await region.send("GET", path + "?format=", role=HEAT)
     assert (wrong.status, wrong.code) == (400, "malformed")
