@@ -29,6 +29,7 @@ from gateway.methods.pan import contains_pan
 from splitcore import AMOUNT_MAX
 
 _TIME = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _STATES = ("proposed", "approved", "rejected")
 
 _agreement_body = msgspec.json.Decoder(AgreementBody)
@@ -86,6 +87,11 @@ async def list_all(house: House, call: Call) -> Reply:
         if recipient not in (None, own) or "acquirer" in told:
             raise Refusal("forbidden", "Expected agreements of your own")
         recipient = own
+    for name in ("recipient", "acquirer"):
+        if name in told:
+            _text(told[name], name, NAME_LENGTH_MAX)
+    if recipient is not None and _ID.fullmatch(recipient) is None:
+        raise Refusal("malformed", "Expected recipient as the id of one")
     state = told.get("state")
     if state not in (None, *_STATES):
         raise Refusal("malformed", f"Expected state one of {', '.join(_STATES)}")
