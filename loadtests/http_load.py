@@ -31,7 +31,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     `status` and `times` × `token` are expected of every answer; one of status `refusal` with
     `refusal_token` in it is counted apart, and its connection rests for `rest_s` to twice that
-    (open loop). Requests are sent `rounds` times, but after `seconds` no more is.
+    (open loop). There, too, connections become free by chance within the first `enter_s`.
+    Requests are sent `rounds` times, but after `seconds` no more is.
     """
 
     port: int
@@ -44,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True):
     refusal: int = 0
     refusal_token: str = ""
     rest_s: float = 0.0
+    enter_s: float = 0.0
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -113,7 +115,16 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
 
 def _load(plan: Plan, requests: Sequence[bytes], arrivals: Sequence[float]) -> Outcome:
     expected = Expected(plan.status, plan.token, plan.times, (plan.refusal, plan.refusal_token))
-    sent = Load(plan.port, plan.connections, expected, requests, plan.rounds, arrivals, plan.rest_s)
+    sent = Load(
+        plan.port,
+        plan.connections,
+        expected,
+        requests,
+        plan.rounds,
+        arrivals,
+        plan.rest_s,
+        plan.enter_s,
+    )
     seconds, cpu_seconds = sent.run(plan.seconds)
     ordered = _milliseconds(sent.latencies)
     return Outcome(

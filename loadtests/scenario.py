@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 
 from loadtests import households, http_load
@@ -85,14 +86,24 @@ class Staged:
         return http_load.load(sending, self.requests(len(due)), due)
 
     def overloaded(
-        self, per_second: float, seconds: float, connections: int, rest_s: float = 0.0
+        self,
+        per_second: float,
+        seconds: float,
+        connections: int,
+        rest_s: float = 0.0,
+        enter_s: float = 0.0,
     ) -> http_load.Outcome:
         """The same where refusals are expected; nobody waits longer than until the end.
 
         Whoever is refused comes again after `rest_s` to twice that; 0: somebody else comes at once.
+        Callers come for the first time by chance within `enter_s`.
         """
         due = arrivals(per_second, seconds)
-        sending = plan(self._gateway.port, seconds, connections, refusal=OVERLOADED, rest_s=rest_s)
+        sending = msgspec.structs.replace(
+            plan(self._gateway.port, seconds, connections, refusal=OVERLOADED),
+            rest_s=rest_s,
+            enter_s=enter_s,
+        )
         # Most of what is due never finds a free connection, and is not made.
         count = min(len(due), int(seconds * REFUSED_PER_SECOND_MAX))
         return http_load.load(sending, self.requests(count), due)
@@ -104,7 +115,6 @@ def plan(
     connections: int,
     rounds: int = 1,
     refusal: tuple[int, str] = (0, ""),
-    rest_s: float = 0.0,
 ) -> http_load.Plan:
     """One payment a request, each to be answered by a payment."""
     return http_load.Plan(
@@ -116,5 +126,4 @@ def plan(
         rounds=rounds,
         refusal=refusal[0],
         refusal_token=refusal[1],
-        rest_s=rest_s,
     )

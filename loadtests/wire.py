@@ -72,7 +72,7 @@ class Load:
     seconds after the start, whoever is late; it leaves on a free connection, and its latency
     begins when it was due. What was due and never could be sent has waited until the end.
     Whoever is refused in an open loop lets `rest_s` to twice as many seconds pass before the
-    connection is free.
+    connection is free. In the first `enter_s` seconds its connections become free by chance.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Load:
         rounds: int = 1,
         arrivals: Sequence[float] = (),
         rest_s: float = 0.0,
+        enter_s: float = 0.0,
     ) -> None:
         self._port = port
         self._expected = expected
@@ -96,6 +97,7 @@ class Load:
         self._by_fd: dict[int, Connection] = {}
         self._free: deque[Connection] = deque()
         self._rest_s = rest_s
+        self._enter_s = enter_s
         # Refused connections and when each is free again, soonest first.
         self._resting: list[tuple[float, int, Connection]] = []
         self._dice = random.Random(1)
@@ -117,6 +119,8 @@ class Load:
         if self._open_loop:
             self._arrivals = (started + offset for offset in self._arrivals)
             self._next_due = next(self._arrivals, math.inf)
+            if self._enter_s:
+                self._enter(started)
         else:
             while self._free and self._begin(self._free.popleft(), _clock(), 0.0):
                 pass
@@ -127,6 +131,13 @@ class Load:
         for connection in self._by_fd.values():
             connection.socket.close()
         return self._finished - started, cpu_seconds
+
+    def _enter(self, started: float) -> None:
+        """Let connections become free by chance, as if their callers had come before."""
+        while self._free:
+            moment = started + self._enter_s * self._dice.random()
+            connection = self._free.popleft()
+            heapq.heappush(self._resting, (moment, id(connection), connection))
 
     def _turn(self) -> None:
         """Work until nothing more is to be sent or waited for."""

@@ -12,13 +12,17 @@ TIMES = 10
 
 @dataclass(frozen=True)
 class Crowd:
-    """`queue_max` None is the product's own; `rest_s` is how long the refused stay away."""
+    """`queue_max` None is the product's own; `rest_s` is how long the refused stay away, and
+    `enter_s` within how long everybody has come once.
+    """
 
     name: str
     what: str
     connections: int
     queue_max: int | None = None
     rest_s: float = 0.0
+    enter_s: float = 0.0
+    has_goals: bool = True
 
     @property
     def settings(self) -> dict[str, str]:
@@ -37,9 +41,24 @@ REFUSED = Crowd(
     5_000,
     queue_max=250,
     rest_s=1.0,
+    enter_s=2.0,
+)
+# The same callers, all at one moment: the last of them wait until the machine has read the others,
+# whoever it takes or refuses.
+BURST = Crowd(
+    "overload_burst",
+    "the same 5000 callers, all of them at one moment",
+    5_000,
+    queue_max=250,
+    rest_s=1.0,
+    has_goals=False,
 )
 # Each of a thousand refused connections waits for the other 999 to be answered by the generator and
 # the gateway, whatever either does: how late refusals are is of no meaning here.
 FLOOD = Crowd(
-    "overload_flood", "2000 connections for a queue of 1000, nobody stays away", 2_000, 500
+    "overload_flood",
+    "2000 connections for a queue of 1000, nobody stays away",
+    2_000,
+    500,
+    has_goals=False,
 )

@@ -250,6 +250,15 @@ def test_whoever_is_refused_stays_away_for_a_while() -> None:
     assert moments[2] - moments[1] >= 0.15
 
 
+def test_callers_come_for_the_first_time_by_chance() -> None:
+    with tiny_server(lambda number: answer()) as server:
+        entering = plan(server.port, connections=1, enter_s=0.4)
+        outcome = http_load.load(entering, [REQUEST] * 2, [0.0, 0.001])
+    assert (outcome.answers, outcome.unsent) == (2, 0)
+    # By this seed the only one comes after 54 ms, and whoever was due before has waited for that.
+    assert outcome.latency_ms["max"] >= 50
+
+
 def test_a_connection_that_is_closed_politely_is_opened_again() -> None:
     head = b"HTTP/1.1 201 Created\r\nContent-Length: 14\r\nConnection: close\r\n\r\n"
     with tiny_server(lambda number: head + GOOD if number == 10 else answer()) as server:
