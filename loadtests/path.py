@@ -42,7 +42,7 @@ WORKERS = 2
 WARM_GROUPS = 4
 # What a group says to the database, by step.
 STATEMENTS = {
-    "open bills: one SELECT": (bills, "find"),
+    "open bills: one SELECT": (bills, "find_by_index"),
     "keys, bills, payments: one statement that commits": (journal, "commit_at_once"),
     "the long way: keys and bills": (journal, "begin_group"),
     "the long way: payments by COPY": (journal, "add_payments"),

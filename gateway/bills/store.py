@@ -12,15 +12,15 @@ from gateway.bills.rows import BillRow
 from gateway.domain.bill import OpenBill
 from gateway.storage.binary_copy import copy
 
-_FIND = "SELECT * FROM find_open_bills($1)"
 # Accounts come as one text: none has a space, and asyncpg takes 0.3 µs to look at an entry of an
 # array before it sends it.
-_LOCK = """
+_FIND = "SELECT * FROM find_open_bills($1)"
+_FIND_BY_INDEX = """
     SELECT subscriber_account, bill, period, plan, overpayment, sequence, counts_from, due, weight,
            paid
     FROM open_bills WHERE subscriber_account = ANY (string_to_array($1, ' '))
-    ORDER BY subscriber_account FOR UPDATE
 """
+_LOCK = _FIND_BY_INDEX + " ORDER BY subscriber_account FOR UPDATE"
 _PAYER = "SELECT payer FROM bills WHERE subscriber_account = $1 AND number = $2"
 _SAVE_PAID = "SELECT save_paid($1, $2, $3)"
 _NUMBERS = """
@@ -89,6 +89,11 @@ class OpenedMeanwhile(Exception):
 async def find(conn: Any, accounts: Sequence[str]) -> dict[str, OpenBill]:
     """Open bills by account; accounts without one are left out."""
     return _by_account(await conn.fetch(_FIND, " ".join(accounts)))
+
+
+async def find_by_index(conn: Any, accounts: Sequence[str]) -> dict[str, OpenBill]:
+    """As `find`, at a lower cost, on a connection that plans by index."""
+    return _by_account(await conn.fetch(_FIND_BY_INDEX, " ".join(accounts)))
 
 
 async def lock(conn: Any, accounts: Sequence[str]) -> dict[str, OpenBill]:

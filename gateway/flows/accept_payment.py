@@ -15,7 +15,7 @@ from gateway.flows.commit_group import CommitGroup, Outcome, SplitObserver
 from gateway.flows.context import Context
 from gateway.flows.open_tokens import TokenOpener
 from gateway.flows.patience import PAUSE_S
-from gateway.journal.db_transaction import streaming, writing
+from gateway.journal.db_transaction import moving_money, plan_by_index, writing
 from gateway.journal.group_commit import Accumulator, Committer, commit_apart
 from gateway.journal.store import NotAsItWas
 from gateway.storage.postgres import to_be_found_out
@@ -129,6 +129,7 @@ class Intake:
         conn = self._kept.pop() if self._kept else None
         if conn is None or conn.is_closed():
             conn = await self._context.take_connection(conn)
+            await plan_by_index(conn)
         try:
             yield conn
         finally:
@@ -173,7 +174,7 @@ class Intake:
             if len(requests) <= AT_ONCE_MAX:
                 return await self._committed_at_once(conn, requests)
             group = CommitGroup(self._context, requests, self._observe)
-            async with streaming(conn):
+            async with moving_money(conn):
                 await group.write_new(conn)
             return await group.outcomes(conn)
         except NotAsItWas:

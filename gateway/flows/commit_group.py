@@ -80,7 +80,7 @@ class CommitGroup:
         if not context.terms.is_known:
             raise journal_store.NotAsItWas
         accounts = {request.subscriber_account for request in self._requests}
-        bills = await bill_store.find(conn, list(accounts))
+        bills = await bill_store.find_by_index(conn, list(accounts))
         await splitting_store.fetch_plans(conn, context.plans, [b.plan for b in bills.values()])
         # From here to the statement nothing is waited for. Accepted after the bills were read, so
         # that an account's moments follow its sequence.
@@ -112,7 +112,7 @@ class CommitGroup:
             self._before[at] = claims[key]
 
     async def write_new(self, conn: Any) -> None:
-        """As `write`, in a transaction of `streaming`, at a lower cost for many payments.
+        """As `write`, in a transaction that moves money, at a lower cost for many payments.
 
         Raises NotAsItWas where a key is not new; then the transaction can only be rolled back.
         """

@@ -15,12 +15,18 @@ COUNT_WAIT_S = 60.0
 ROLLBACK_TIMEOUT_S = 2.0
 
 _BEGIN_SHARED = f"BEGIN; SELECT pg_advisory_xact_lock_shared({CUT_LOCK})"
-# Planned once a session, by index, whatever the tables' size was at that moment.
-_BEGIN_STREAMING = f"""
-    {_BEGIN_SHARED}; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off;
-    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off
+# Planned once a session, by index, whatever the tables' size was at that moment: planning costs a
+# small group more than its rows do.
+_BY_INDEX = """
+    SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
+    SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off
 """
 _BEGIN_ALONE = f"BEGIN; SELECT pg_advisory_xact_lock({CUT_LOCK})"
+
+
+async def plan_by_index(conn: Any) -> None:
+    """Makes a connection one for commit groups alone, which look up their own accounts and keys."""
+    await conn.execute(_BY_INDEX)
 
 
 @asynccontextmanager
@@ -47,11 +53,6 @@ async def _roll_back(conn: Any) -> None:
 def moving_money(conn: Any) -> Any:
     """A transaction that adds rows to the open settlement batch."""
     return _db_transaction(conn, _BEGIN_SHARED)
-
-
-def streaming(conn: Any) -> Any:
-    """As `moving_money`, for many payments at once: they look up their own accounts alone."""
-    return _db_transaction(conn, _BEGIN_STREAMING)
 
 
 def cutting(conn: Any) -> Any:

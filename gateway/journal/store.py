@@ -38,7 +38,7 @@ _CLAIM = """
 _BEGIN_GROUP = "SELECT * FROM begin_group($1, $2, $3, $4, $5, $6, $7)"
 _BILL = slice(3, None)
 _CUT = "SELECT settlement_batch, terms_version FROM cut"
-_COMMIT_AT_ONCE = "SELECT commit_at_once($1, $2, $3, $4, $5)"
+_COMMIT_AT_ONCE = "SELECT commit_new($1, $2, $3, $4, $5)"
 _COMMIT_BUT_REPEATED = "SELECT commit_but_repeated($1, $2, $3, $4, $5)"
 _NOT_AS_IT_WAS = "KP001"
 _CLAIMS = """
@@ -184,7 +184,7 @@ async def begin_group(
 async def claim_new(conn: Any, requests: Sequence[PaymentRequest]) -> Cut:
     """Claim the keys of payments that nobody has claimed before, at half the cost.
 
-    The transaction is one of `streaming`. Raises NotAsItWas where a key is not new, after which it
+    Raises NotAsItWas where a key is not new, after which it
     can only be rolled back.
     """
     ordered = sorted(requests, key=lambda request: (request.claim.caller, request.claim.key))
@@ -272,11 +272,14 @@ async def commit_at_once(
     paid: Sequence[PaidBill],
 ) -> None:
     """Claim keys, write what is paid and add payments, all in one statement that commits itself.
+    The connection is one that plans by index.
 
     Raises NotAsItWas where a key is not new, the fee rules are not of `terms_version`, or a bill
     is not the one that was split by. Any other error leaves the outcome unknown.
     """
-    await _committed(conn, _COMMIT_AT_ONCE, terms_version, accepted_at, rows, paid)
+    then_paid = {one.bill.subscriber_account: one for one in paid}
+    new = [_new_payment(row, then_paid) for row in sorted(rows, key=_key_of)]
+    await _committed(conn, _COMMIT_AT_ONCE, terms_version, accepted_at, new, len(paid))
 
 
 async def commit_but_repeated(
@@ -291,18 +294,18 @@ async def commit_but_repeated(
     One of those that was split with another payment to its account raises NotAsItWas too.
     """
     left_out: Sequence[UUID] | None = await _committed(
-        conn, _COMMIT_BUT_REPEATED, terms_version, accepted_at, rows, paid
+        conn,
+        _COMMIT_BUT_REPEATED,
+        terms_version,
+        accepted_at,
+        [_split_payment(row) for row in sorted(rows, key=_key_of)],
+        [_bill_paid(one) for one in paid],
     )
     return left_out or ()
 
 
 async def _committed(
-    conn: Any,
-    statement: str,
-    terms_version: int,
-    accepted_at: datetime,
-    rows: Sequence[AcceptedRow],
-    paid: Sequence[PaidBill],
+    conn: Any, statement: str, terms_version: int, accepted_at: datetime, *what: object
 ) -> Any:
     try:
         return await conn.fetchval(
@@ -310,9 +313,10 @@ async def _committed(
             CUT_LOCK,
             terms_version,
             accepted_at,
-            [_split_payment(row) for row in sorted(rows, key=_key_of)],
-            [_bill_paid(one) for one in paid],
+            *what,
         )
+    except asyncpg.UniqueViolationError:
+        raise NotAsItWas from None
     except asyncpg.PostgresError as error:
         if error.sqlstate == _NOT_AS_IT_WAS:
             raise NotAsItWas from None
@@ -355,6 +359,14 @@ def _bill_paid(one: PaidBill) -> tuple[Any, ...]:
     """A row of the type bill_paid."""
     bill = one.bill
     return bill.subscriber_account, bill.bill, bill.sequence, one.paid, one.sequence
+
+
+def _new_payment(row: AcceptedRow, then_paid: Mapping[str, PaidBill]) -> tuple[Any, ...]:
+    """A row of the type new_payment; the last of its account tells what is paid on the bill."""
+    last = None if row.bill is None else then_paid[row.bill.subscriber_account]
+    if last is None or last.sequence != row.sequence:
+        return *_split_payment(row), None, None
+    return *_split_payment(row), last.bill.sequence, last.paid
 
 
 async def find_payments(conn: Any, payments: Sequence[UUID]) -> list[PaymentRow]:

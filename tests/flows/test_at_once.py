@@ -82,15 +82,15 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     """Something that is done once, after a group has read its bills and before it goes on."""
 
     def once(act: Callable[[], Awaitable[Any]]) -> None:
-        read = bill_store.find
+        read = bill_store.find_by_index
 
         async def find_then_act(*args: Any) -> Any:
             found = await read(*args)
-            monkeypatch.setattr(bill_store, "find", read)
+            monkeypatch.setattr(bill_store, "find_by_index", read)
             await act()
             return found
 
-        monkeypatch.setattr(bill_store, "find", find_then_act)
+        monkeypatch.setattr(bill_store, "find_by_index", find_then_act)
 
     return once
 
