@@ -64,6 +64,36 @@ async def refund(stage: Stage, taken: list[Taken]) -> None:
     )
 
 
+async def correct(stage: Stage, taken: list[Taken]) -> None:
+    """Moves a part of a payment to the account that its payer meant."""
+    stage.show.chapter("A correction: it was meant for another account")
+    split = [one for one in taken if one.answer["state"] == "accepted"]
+    payment = split[-1].answer
+    wrong = payment["subscriber_account"]
+    accounts = (bill.subscriber_account for bill in stage.region.bills)
+    right = next(account for account in accounts if account != wrong)
+    amount = max(1, payment["amount"] // 2)
+    body = {
+        "amount": amount,
+        "subscriber_account": right,
+        "reason": "the payer named a neighbour's account",
+        "document": "letter 17",
+    }
+    path = f"/v1/payments/{payment['id']}"
+    answer = (
+        await stage.operator.post(f"{path}/corrections", body, f"{stage.run}-correction")
+    ).json
+    require_equal("what a correction moves", answer["amount"], amount)
+    stage.books.correct(answer)
+    told = (await split[-1].caller.get(path)).json
+    kinds = [entry["kind"] for entry in told["entries"]]
+    require("correction" in kinds, f"Expected the payment to tell its correction, was {kinds}")
+    stage.show.holds(
+        f"{roubles(amount)} of {payment['id']} moved from {wrong} to {right}, commission and all:"
+        f" {answer['id']}, as new rows in both reports; nothing of the payment itself changed."
+    )
+
+
 async def _refund(stage: Stage, one: Taken, number: int) -> None:
     payment = one.answer
     path = f"/v1/payments/{payment['id']}/refunds"

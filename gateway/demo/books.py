@@ -90,6 +90,18 @@ class Books:
             line.refunds += share["amount"]
             line.rows += 1
 
+    def correct(self, answer: Answer) -> None:
+        """Enters a correction: what it takes as refunds are, what it gives as payments are."""
+        require_equal("a correction's moves to add up to", sum_of(answer["moves"], "amount"), 0)
+        for move in answer["moves"]:
+            for share in move["shares"]:
+                line = self.lines.setdefault(share["recipient"], Line())
+                line.gross += max(share["amount"], 0)
+                line.refunds += max(-share["amount"], 0)
+                line.rows += 1
+            for withheld in move["commissions"]:
+                self.lines[withheld["recipient"]].commission += withheld["amount"]
+
     def _settle(self, answer: Answer) -> None:
         self.settled += 1
         for recipient in answer["recipients"]:

@@ -197,6 +197,7 @@ async def _day(
         await starting.start(stage)
         await afterwards.place_suspense(stage, taken)
         await afterwards.refund(stage, taken)
+        await afterwards.correct(stage, taken)
         await settling.settle(stage)
     return stage.books
 
