@@ -129,7 +129,13 @@ class Intake:
         conn = self._kept.pop() if self._kept else None
         if conn is None or conn.is_closed():
             conn = await self._context.take_connection(conn)
-            await plan_by_index(conn)
+            try:
+                await plan_by_index(conn)
+            except BaseException:
+                # Closed, so that whoever comes next takes another one in its place.
+                conn.terminate()
+                self._kept.append(conn)
+                raise
         try:
             yield conn
         finally:

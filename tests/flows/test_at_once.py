@@ -16,6 +16,7 @@ from gateway.flows import accept_payment
 from gateway.flows.find_bill import find as find_bill
 from gateway.flows.find_payments import find
 from gateway.flows.set_terms import set_surcharge
+from gateway.journal import db_transaction
 from gateway.journal import store as journal_store
 from splitcore import FeeRule
 from tests.flows.oracle import check_books, check_splits
@@ -373,3 +374,24 @@ async def test_workers_at_once_on_the_same_accounts_lose_and_double_nothing(
     assert {AT_ONCE, NOT_AS_IT_WAS, LONG_WAY} <= set(ways)
     assert await find_bill(region.worker.context, "A0")
     await check_all(region, 300)
+
+
+async def test_a_connection_that_cannot_be_made_ready_is_given_back(
+    region: Region, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 2 * worker.context.settings.pool_max
+    ready = db_transaction.plan_by_index
+
+    async def lost(conn: Any) -> None:
+        nonlocal tries
+        tries -= 1
+        if tries >= 0:
+            raise ConnectionResetError
+        await ready(conn)
+
+    monkeypatch.setattr(accept_payment, "plan_by_index", lost)
+    monkeypatch.setattr(accept_payment, "PAUSE_S", 0)
+    await region.load(bill("A"))
+    assert (await worker.intake.accept(region.payment("p", "A", 1_000))).payment.amount == 1_000
+    assert tries == -1
+    await check_all(region, 1)
