@@ -55,7 +55,7 @@ def shown(name: str, value: bytes | None) -> str:
 TEXTS = {
     *("subscriber_account", "facts", "designation", "reference"),
     *("name", "inn", "kpp", "bic", "account", "correspondent_account", "purpose", "format"),
-    *("payer_account", "payer_bic"),
+    *("payer_account", "payer_bic", "document_number", "service", "reason"),
 }
 
 

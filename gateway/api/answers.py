@@ -347,8 +347,9 @@ class RecipientsShown(Struct):
 class PositionShown(Struct):
     """What one recipient is owed by one settlement batch: net = gross - commission - refunds.
 
-    carried_in + returned + net = payable + carried_out: a balance below zero is carried over, and
-    what came back from the bank is owed again.
+    carried_in + returned + net + transferred = payable + carried_out: a balance below zero is
+    carried over, what came back from the bank is owed again, and `transferred` is what obligations
+    brought, or took where it is below zero.
     """
 
     recipient: str
@@ -358,8 +359,22 @@ class PositionShown(Struct):
     net: Kopecks
     carried_in: Kopecks
     returned: Kopecks
+    transferred: Kopecks
     payable: Kopecks
     carried_out: Kopecks
+
+
+class TransferShown(Struct):
+    """What a batch paid on an obligation, out of the debtor's share of a service."""
+
+    id: Annotated[str, Meta(pattern="^obt_[0-9a-f]{32}$")]
+    obligation: Annotated[str, Meta(pattern="^obl_[0-9a-f]{32}$")]
+    debtor: str
+    creditor: str
+    service: str
+    amount: Kopecks
+    document_number: str
+    document_date: date
 
 
 class PayoutShown(Struct):
@@ -416,6 +431,7 @@ class SettlementBatchShown(Struct):
     ]
     payments: int | None
     positions: list[PositionShown]
+    transfers: list[TransferShown]
     payouts: list[PayoutShown]
     events: list[BatchEventShown]
 

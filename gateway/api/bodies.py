@@ -58,6 +58,10 @@ Designation = Annotated[
     dict[str, Kopecks],
     Meta(description="What the payer named for single services", examples=[{"heating": 100000}]),
 ]
+RecipientId = Annotated[
+    str,
+    Meta(examples=["heat"], extra_json_schema={"pattern": "^[A-Za-z0-9._-]{1,64}$"}),
+]
 Reason = Annotated[str, Meta(min_length=1, max_length=500, description="Why, for whoever asks")]
 EventType = Annotated[str, Meta(extra_json_schema={"enum": list(EVENT_TYPES)})]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset")]
@@ -214,6 +218,44 @@ class CancellationBody(Struct, forbid_unknown_fields=True):
     """Why a batch is not to be paid."""
 
     reason: Reason
+
+
+class ObligationBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What a debtor owes a creditor by a document, paid out of its share of `services`, or of all.
+
+    The same document of the same two is loaded once.
+    """
+
+    debtor: RecipientId
+    creditor: RecipientId
+    amount: Amount
+    document_number: Annotated[
+        str,
+        Meta(examples=["УО-17/2026"], extra_json_schema={"minLength": 1, "maxLength": 64}),
+    ]
+    document_date: date
+    services: Annotated[
+        list[str],
+        Meta(
+            examples=[["heating"]],
+            extra_json_schema={"maxItems": 64, "uniqueItems": True},
+        ),
+    ] = []
+
+
+class ObligationsBody(Struct, forbid_unknown_fields=True):
+    """Obligations that are loaded together."""
+
+    obligations: Annotated[
+        list[ObligationBody], Meta(extra_json_schema={"minItems": 1, "maxItems": 256})
+    ]
+
+
+class WithdrawalBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What is no longer to be paid here, and why; without `amount` all that remains."""
+
+    reason: Reason
+    amount: Amount | None = None
 
 
 class WebhookBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

@@ -349,9 +349,15 @@ def moment(text: str, name: str) -> datetime:
 
 def business_date(told: date | None) -> date | None:
     """The business date of a settlement batch, None for today's."""
-    if told is not None and not _YEAR_MIN <= told.year <= _YEAR_MAX:
-        raise Refusal("malformed", f"Expected business_date in {_YEAR_MIN}..{_YEAR_MAX}")
+    if told is not None:
+        check_day(told, "business_date")
     return told
+
+
+def check_day(day: date, name: str) -> None:
+    """Refusal malformed for a day that nothing of ours can have."""
+    if not _YEAR_MIN <= day.year <= _YEAR_MAX:
+        raise Refusal("malformed", f"Expected {name} in {_YEAR_MIN}..{_YEAR_MAX}")
 
 
 def whole_number(text: str, name: str, least: int, most: int) -> int:

@@ -46,6 +46,7 @@ _TAGS: Final = {
     "/v1/agreements": "Terms",
     "/v1/settlement-batches": "Settlement",
     "/v1/bank-statements": "Settlement",
+    "/v1/obligation": "Settlement",
     "/v1/acquirer-reports": "Acquirer reports",
     "/v1/report-policies": "Acquirer reports",
     "/v1/acquirers": "Payments",
@@ -78,6 +79,7 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
         "default": 0,
         "description": "The last sequence that was read",
     },
+    "open": {"type": "string", "enum": ["true", "false"], "description": "Whether any remains"},
     "before": {"type": "integer", "minimum": 1, "maximum": 2**53},
     "command": {"type": "string", "examples": ["check", "pay"]},
     "txn_id": {"type": "string", "pattern": "^[0-9]{1,20}$"},
@@ -203,6 +205,10 @@ def _pattern(path: str, name: str) -> str:
         return "^rep_[0-9a-f]{32}$"
     if name == "id" and path.startswith("/v1/bank-statements"):
         return "^bst_[0-9a-f]{32}$"
+    if name == "id" and path.startswith("/v1/obligations"):
+        return "^obl_[0-9a-f]{32}$"
+    if name == "id" and path.startswith("/v1/obligation-withdrawals"):
+        return "^obw_[0-9a-f]{32}$"
     if name == "id" and path.startswith("/v1/events"):
         return "^evt_[0-9a-f]{32}$"
     if name == "id" and path.startswith("/v1/agreements"):

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 import splitcore
-from gateway.audit import seals, store
+from gateway.audit import obligations, seals, store, store_obligations
 from gateway.audit.replay import AuditPlan, Replay
 from gateway.audit.terms import Terms
 from gateway.config import StartRefused
@@ -63,6 +63,8 @@ async def audit(conn: asyncpg.Connection) -> dict[str, object]:
         complain(problem)
     async for problem in _payout_files(conn):
         complain(problem)
+    async for problem in obligations.broken(conn):
+        complain(problem)
     unsealed = await store.unsealed(conn)
     for problem in seals.missing(unsealed):
         complain(problem)
@@ -73,6 +75,7 @@ async def audit(conn: asyncpg.Connection) -> dict[str, object]:
     )
     return {
         **totals,
+        **await store_obligations.totals(conn),
         "unsealed_batches": len(unsealed),
         "unbalanced": unbalanced,
         "duplicate_payouts": counts.get("duplicate_payouts", 0),

@@ -133,6 +133,12 @@ def _name(key: bytes, batch: int, recipients: dict[int, str]) -> str:
             return f"position of {recipient} in settlement batch {batch}"
         case leaves.APPROVAL:
             return f"approval {of}"
+        case leaves.OBLIGATION:
+            return "obl_" + id_.hex()
+        case leaves.TRANSFER:
+            return "obt_" + id_.hex()
+        case leaves.REDUCTION:
+            return "obw_" + id_.hex()
         case leaves.PAYOUT:
             return "po_" + id_.hex()
         case leaves.MOVE:

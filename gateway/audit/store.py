@@ -196,7 +196,7 @@ CHECKS: dict[str, str] = {
            OR coalesce(due.commission, 0) <> coalesce(p.commission, -1)
            OR coalesce(due.refunds, 0) <> coalesce(p.refunds, -1)
            OR p.net <> p.gross - p.commission - p.refunds
-           OR p.payable + p.carried_out <> p.carried_in + p.returned + p.net
+           OR p.payable + p.carried_out <> p.carried_in + p.returned + p.net + p.transferred
            OR p.payable < 0 OR (p.payable > 0 AND p.carried_out <> 0)
            OR NOT carries_rightly(p.settlement_batch, p.recipient, p.carried_out)
     """,

@@ -24,6 +24,9 @@ CORRECTION = "cor_"
 CHARGEBACK = "chb_"
 REVERSAL = "rev_"
 DEBT = "dbt_"
+OBLIGATION = "obl_"
+TRANSFER = "obt_"
+WITHDRAWAL = "obw_"
 
 _HEX = re.compile(r"[0-9a-f]{32}", re.ASCII)
 

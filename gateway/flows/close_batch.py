@@ -14,13 +14,20 @@ import orjson
 
 from gateway.calendar import store as calendar_store
 from gateway.domain.business_days import Due
-from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, new_id, shown
+from gateway.domain.ids import (
+    OBLIGATION,
+    PAYOUT,
+    SETTLEMENT_BATCH,
+    TRANSFER,
+    new_id,
+    shown,
+)
 from gateway.domain.party import Caller
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.domain.states import SETTLEMENT_BATCH as STATES
 from gateway.domain.states import next_state
-from gateway.flows import batch_days, tell_recipients
+from gateway.flows import batch_days, cover_obligations, tell_recipients
 from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
 from gateway.flows.patience import patiently
@@ -31,6 +38,8 @@ from gateway.journal import store as journal_store
 from gateway.journal.db_transaction import counting, cutting
 from gateway.journal.idempotency import StoredClaim, check_same
 from gateway.journal.rows import Cut
+from gateway.obligations import store as obligation_store
+from gateway.obligations.store import TransferRow
 from gateway.payouts import store as payout_store
 from gateway.payouts.store import PayoutRow
 from gateway.seals import store as seal_store
@@ -100,7 +109,9 @@ async def _counted(context: Context, claim: Claim, batch: UUID) -> bytes:
                 return first
             for number in await settlement_store.uncounted(conn):
                 state = next_state(STATES, "cut", "count")
-                await settlement_store.count(conn, number, state)
+                netting = await settlement_store.net(conn, number)
+                await cover_obligations.cover(conn, number, netting)
+                await settlement_store.count(conn, number, state, netting)
                 await number_orders(conn, number)
                 await batch_days.count(context, conn, number)
                 await _tell(context, conn, number)
@@ -124,7 +135,7 @@ async def approve(
     """Approve a closed batch and prepare its payouts: `{"id", "state": "approved", …}`.
 
     `override` is why a batch that the machine finds unlikely is right. Refuses `not_found`,
-    `state_conflict`, and `forbidden` for whoever closed it.
+    `state_conflict`, and `forbidden` for whoever closed it or loaded an obligation it pays on.
     """
     # No money leaves before what it is for is sealed.
     await seal_all(context)
@@ -150,6 +161,8 @@ async def _approve(
         raise Refusal("not_found", "Expected the id of a settlement batch")
     if row.closed_by == caller.name:
         raise Refusal("forbidden", "Expected another person than the one who closed the batch")
+    if caller.name in await obligation_store.loaders(conn, row.number):
+        raise Refusal("forbidden", "Expected another person than who loaded what the batch pays on")
     state = next_state(STATES, row.state, "approve")
     if gate is None:
         raise Refusal("state_conflict", "Expected a batch that stays closed; approve it again")
@@ -194,12 +207,14 @@ async def batch_shown(conn: Any, batch: UUID) -> dict[str, object]:
     if row is None:
         raise Refusal("not_found", "Expected the id of a settlement batch")
     positions = await settlement_store.positions(conn, row.number)
+    transfers = await obligation_store.transfers(conn, row.number)
     payouts = await payout_store.of_batch(conn, row.number)
     events = await settlement_store.events(conn, row.number)
     seals = await seal_store.of_batch(conn, batch)
     return {
         **_shown(row, positions),
         **await batch_days.shown(conn, row.number),
+        "transfers": [_transfer(transfer) for transfer in transfers],
         "payouts": [_payout(payout) for payout in payouts],
         "events": [_event(event) for event in events],
         "seals": [_seal(seal) for seal in seals],
@@ -224,6 +239,19 @@ def _shown(row: BatchRow, positions: Sequence[PositionRow]) -> dict[str, object]
 def _position(row: PositionRow) -> dict[str, object]:
     shown_names = (name for name in row.__struct_fields__ if name != "order_number")
     return {name: getattr(row, name) for name in shown_names}
+
+
+def _transfer(row: TransferRow) -> dict[str, object]:
+    return {
+        "id": shown(TRANSFER, row.id),
+        "obligation": shown(OBLIGATION, row.obligation),
+        "debtor": row.debtor,
+        "creditor": row.creditor,
+        "service": row.service,
+        "amount": row.amount,
+        "document_number": row.document_number,
+        "document_date": row.document_date.isoformat(),
+    }
 
 
 def _payout(row: PayoutRow) -> dict[str, object]:

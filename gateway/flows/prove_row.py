@@ -19,11 +19,14 @@ _KINDS: Final = {
     ids.REVERSAL: ("counted", leaves.REVERSAL),
     ids.DEBT: ("counted", leaves.DEBT),
     ids.PAYOUT: ("approved", leaves.PAYOUT),
+    ids.OBLIGATION: ("counted", leaves.OBLIGATION),
+    ids.TRANSFER: ("counted", leaves.TRANSFER),
+    ids.WITHDRAWAL: ("counted", leaves.REDUCTION),
 }
 
 
 async def prove(context: Context, row: str) -> dict[str, object]:
-    """The leaf of a payment, refund or payout by its id, and its way to the root of its seal.
+    """The leaf of a payment, refund, payout or debt by its id, and its way to the root of its seal.
 
     Refuses `malformed`, and `not_found` where no seal has it; InvariantBroken where the row is not
     as it was sealed.

@@ -1,23 +1,26 @@
-"""A recipient's report of a settlement batch: a row a share, adding up to its position.
+"""A recipient's report of a settlement batch: a row a share, and a row for what each obligation
+brought or took, adding up to its position.
 
 The first report of a batch has all of its rows laid out, for every recipient. A report is then read
 page by page, with no connection held while its reader takes what was read.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from uuid import UUID
 
-from gateway.domain.ids import SETTLEMENT_BATCH, shown
+from gateway.domain.ids import OBLIGATION, SETTLEMENT_BATCH, shown
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.flows import batch_days
 from gateway.flows.context import Context
 from gateway.flows.patience import patiently
 from gateway.flows.seal_batches import counted_root
 from gateway.journal.db_transaction import counting
+from gateway.obligations import store as obligation_store
 from gateway.parties import store as party_store
 from gateway.settlement import store as settlement_store
+from gateway.settlement.report_files import Totals, TransferLine
 from gateway.settlement.report_forms import FORMATS, ReportForm, report_form
 from gateway.settlement.store import BatchRow, PositionRow
 from splitcore import ShareRows
@@ -25,6 +28,8 @@ from splitcore import ShareRows
 # Records are fetched so many at a time, the next while these are told, and told in such pieces.
 RECORDS_AT_ONCE = 32_768
 PIECE_BYTES = 262_144
+# What a report's rows add up to, which has to be its position's.
+SUMMED = ("gross", "commission", "refunds", "net", "transferred")
 
 
 async def report(
@@ -80,10 +85,51 @@ async def _chunks(
             while content := rows.next_text(PIECE_BYTES):
                 if piece := form.rows(content):
                     yield piece
-    count, gross, commission, refunds = rows.totals()
-    if (gross, commission, refunds) != (position.gross, position.commission, position.refunds):
+    transfers = await _transfers(context, batch, position.recipient, recipient)
+    if piece := form.rows(b"".join(map(form.transfer, transfers))):
+        yield piece
+    totals = _totals(rows.totals(), transfers, position)
+    if any(getattr(totals, name) != getattr(position, name) for name in SUMMED):
         raise InvariantBroken("Expected a report whose rows add up to its position")
-    yield form.tail(count, gross, commission, refunds)
+    yield form.tail(totals)
+
+
+async def _transfers(
+    context: Context, batch: BatchRow, name: str, recipient: int
+) -> list[TransferLine]:
+    """What obligations took from a recipient in a batch, below zero, and brought to it."""
+    async with context.connection() as conn:
+        found = await obligation_store.transfers(conn, batch.number, recipient)
+    return [
+        TransferLine(
+            batch.closed_at,
+            row.service,
+            -row.amount if row.debtor == name else row.amount,
+            row.creditor if row.debtor == name else row.debtor,
+            row.document_number,
+            row.document_date,
+            shown(OBLIGATION, row.obligation),
+        )
+        for row in found
+    ]
+
+
+def _totals(
+    told: tuple[int, ...], transfers: Sequence[TransferLine], position: PositionRow
+) -> Totals:
+    count, gross, commission, refunds = told
+    return Totals(
+        rows=count + len(transfers),
+        gross=gross,
+        commission=commission,
+        refunds=refunds,
+        net=gross - commission - refunds,
+        transferred=sum(row.amount for row in transfers),
+        carried_in=position.carried_in,
+        returned=position.returned,
+        payable=position.payable,
+        carried_out=position.carried_out,
+    )
 
 
 async def _pages(

@@ -32,6 +32,9 @@ ROUTES = (
     "chargeback_reversals",
     "debt_requests",
     "debt_settlements",
+    "obligations",
+    "obligation_withdrawals",
+    "withdrawal_approvals",
 )
 """Where keys are used; the position is the number that is stored, so the order never changes."""
 

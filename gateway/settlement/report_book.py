@@ -9,7 +9,13 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from typing import IO, Final
 
-from gateway.settlement.report_files import CSV_HEADER, ROW_KINDS, root_column
+from gateway.settlement.report_files import (
+    CSV_HEADER,
+    OBLIGATION,
+    ROW_KINDS,
+    TransferLine,
+    root_column,
+)
 
 _STRING: Final = b'<c t="inlineStr"><is><t>'
 _AFTER_STRING: Final = b"</t></is></c>"
@@ -24,7 +30,7 @@ XLSX_LAYOUT: Final = (
 )
 # Spreadsheets have no more; its header is one of them.
 SHEET_ROWS_MAX: Final = 1_048_576
-_WIDTHS: Final = (28, 20, 20, 10, 16, 18, 16, 40, 10, 72)
+_WIDTHS: Final = (28, 20, 20, 10, 16, 18, 16, 40, 10, 20, 20, 72)
 _HEAD: Final = b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _MAIN: Final = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _PACKAGE: Final = "http://schemas.openxmlformats.org/package/2006"
@@ -38,6 +44,18 @@ def xlsx_text(text: str) -> bytes:
     """A text as it stands in a cell; what XML cannot carry is left out."""
     kept = "".join(char for char in text if char >= " " and char not in "\x7f\ufffe\uffff")
     return kept.translate(_MARKS).encode()
+
+
+def xlsx_transfer(row: TransferLine) -> bytes:
+    """A row of what an obligation brought or took, as XLSX_LAYOUT lays out the others."""
+    texts = (row.at.isoformat(), "", row.service, "")
+    after = ("", OBLIGATION, row.counterpart, row.document)
+    numbers = b"".join(b"<c><v>%d</v></c>" % figure for figure in (row.amount, 0, row.amount))
+    return b"<row>" + _cells(texts) + numbers + _cells(after) + _ROW_END
+
+
+def _cells(texts: Sequence[str]) -> bytes:
+    return b"".join(_STRING + xlsx_text(text) + _AFTER_STRING for text in texts)
 
 
 class ReportBook:

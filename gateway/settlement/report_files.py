@@ -1,4 +1,5 @@
-"""A recipient's report of one settlement batch as bytes: a row a share, negative where taken back.
+"""A recipient's report of one settlement batch as bytes: a row a share, negative where taken back,
+then what obligations brought or took.
 
 Pure: the formats are texts around figures, which splitcore's ShareRows lays out. Must not compute
 what is owed; whoever writes a report checks that its rows are the position they explain.
@@ -7,13 +8,17 @@ what is owed; whoever writes a report checks that its rows are the position they
 import csv
 import io
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Final
 
+import msgspec
 import orjson
+from msgspec import Struct
 
 CSV_HEADER: Final = (
     *("accepted_at", "subscriber_account", "service", "period"),
     *("gross_kopecks", "commission_kopecks", "net_kopecks", "payment", "kind"),
+    *("counterpart", "document"),
 )
 # What a row tells of, in the order of splitcore's kinds: what a payment gave, what went back to the
 # payer, what a correction gave and took, what came back of a chargeback and what one took.
@@ -24,16 +29,49 @@ ROW_KINDS: Final = (
 # accounts and periods have no letter that either format would have to mark.
 CSV_LAYOUT: Final = (
     *(b"", b";", b";", b";", b";", b";", b";", b";pay_"),
-    *(f";{kind};\r\n".encode() for kind in ROW_KINDS),
+    *(f";{kind};;;\r\n".encode() for kind in ROW_KINDS),
 )
 JSON_LAYOUT: Final = (
     *(b',{"accepted_at":"', b'","subscriber_account":"', b'","service":', b',"period":"'),
     *(b'","gross_kopecks":', b',"commission_kopecks":', b',"net_kopecks":', b',"payment":"pay_'),
     *(f'","kind":"{kind}"}}'.encode() for kind in ROW_KINDS),
 )
+OBLIGATION: Final = "obligation"
 _BOM: Final = "\ufeff"
 # Spreadsheets run a text that begins so; OWASP, CSV injection.
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+class TransferLine(Struct, frozen=True):
+    """What an obligation brought (or took, below zero) in a batch out of a service, in kopecks."""
+
+    at: datetime
+    service: str
+    amount: int
+    counterpart: str
+    document: str
+    document_date: date
+    obligation: str
+
+
+class Totals(Struct, frozen=True, kw_only=True):
+    """What the rows of a report add up to, and its position, in kopecks.
+
+    `gross` is what was given, `refunds` (positive) what was taken back, `commission` what is kept
+    of both, below 0 where corrections gave back more: net = gross - commission - refunds, and
+    carried_in + returned + net + transferred = payable + carried_out.
+    """
+
+    rows: int
+    gross: int
+    commission: int
+    refunds: int
+    net: int
+    transferred: int
+    carried_in: int
+    returned: int
+    payable: int
+    carried_out: int
 
 
 def root_column(root: str) -> str:
@@ -72,17 +110,38 @@ def json_text(text: str) -> bytes:
     return orjson.dumps(text)
 
 
-def json_tail(rows: int, gross: int, commission: int, refunds: int) -> bytes:
-    """The end of a JSON report: what its rows add up to, in kopecks.
+def csv_transfer(row: TransferLine) -> bytes:
+    """A row of CSV of what an obligation brought or took."""
+    figures = (row.amount, 0, row.amount)
+    cells = (
+        *(row.at.isoformat().encode(), b"", csv_text(row.service), b""),
+        *(str(figure).encode() for figure in figures),
+        *(b"", OBLIGATION.encode(), csv_text(row.counterpart), csv_text(row.document), b""),
+    )
+    return b";".join(cells) + b"\r\n"
 
-    `gross` is what was given, `refunds` (positive) what was taken back; `commission` is what is
-    kept of both, below 0 where corrections gave back more.
-    """
-    totals = {
-        "rows": rows,
-        "gross": gross,
-        "commission": commission,
-        "refunds": refunds,
-        "net": gross - commission - refunds,
-    }
-    return b'],"totals":' + orjson.dumps(totals) + b"}"
+
+def json_transfer(row: TransferLine) -> bytes:
+    """A row of JSON, with the comma before it, of what an obligation brought or took."""
+    return b"," + orjson.dumps(
+        {
+            "accepted_at": row.at.isoformat(),
+            "subscriber_account": None,
+            "service": row.service,
+            "period": None,
+            "gross_kopecks": row.amount,
+            "commission_kopecks": 0,
+            "net_kopecks": row.amount,
+            "payment": None,
+            "kind": OBLIGATION,
+            "counterpart": row.counterpart,
+            "document": row.document,
+            "document_date": row.document_date.isoformat(),
+            "obligation": row.obligation,
+        }
+    )
+
+
+def json_tail(totals: Totals) -> bytes:
+    """The end of a JSON report: what its rows add up to, and what is paid of it."""
+    return b'],"totals":' + orjson.dumps(msgspec.structs.asdict(totals)) + b"}"

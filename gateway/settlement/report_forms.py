@@ -3,15 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-from gateway.settlement.report_book import XLSX_LAYOUT, ReportBook, xlsx_text
+from gateway.settlement.report_book import XLSX_LAYOUT, ReportBook, xlsx_text, xlsx_transfer
 from gateway.settlement.report_files import (
     CSV_LAYOUT,
     JSON_LAYOUT,
+    Totals,
+    TransferLine,
     csv_head,
     csv_text,
+    csv_transfer,
     json_head,
     json_tail,
     json_text,
+    json_transfer,
 )
 
 FORMATS: Final = ("csv", "json", "xlsx")
@@ -34,8 +38,11 @@ class ReportForm(Protocol):
     def rows(self, content: bytes) -> bytes:
         """Rows as they were laid out; empty where they wait for more."""
 
-    def tail(self, rows: int, gross: int, commission: int, refunds: int) -> bytes:
-        """What goes after them, which add up so (kopecks)."""
+    def transfer(self, row: TransferLine, /) -> bytes:
+        """A row of an obligation, to be given to `rows` as those that were laid out."""
+
+    def tail(self, totals: Totals) -> bytes:
+        """What goes after them, which add up so."""
 
 
 def report_form(
@@ -53,6 +60,7 @@ def report_form(
 class _Csv:
     layout: Sequence[bytes] = CSV_LAYOUT
     text = staticmethod(csv_text)
+    transfer = staticmethod(csv_transfer)
 
     def __init__(self, root: str) -> None:
         self._head = csv_head(root)
@@ -63,13 +71,14 @@ class _Csv:
     def rows(self, content: bytes) -> bytes:
         return content
 
-    def tail(self, rows: int, gross: int, commission: int, refunds: int) -> bytes:
+    def tail(self, totals: Totals) -> bytes:
         return b""
 
 
 class _Json:
     layout: Sequence[bytes] = JSON_LAYOUT
     text = staticmethod(json_text)
+    transfer = staticmethod(json_transfer)
 
     def __init__(
         self, settlement_batch: str, recipient: str, root: str, days: Mapping[str, object]
@@ -85,13 +94,14 @@ class _Json:
         begun, self._begun = self._begun, True
         return content if begun else content[1:]
 
-    def tail(self, rows: int, gross: int, commission: int, refunds: int) -> bytes:
-        return json_tail(rows, gross, commission, refunds)
+    def tail(self, totals: Totals) -> bytes:
+        return json_tail(totals)
 
 
 class _Xlsx:
     layout: Sequence[bytes] = XLSX_LAYOUT
     text = staticmethod(xlsx_text)
+    transfer = staticmethod(xlsx_transfer)
 
     def __init__(self, root: str) -> None:
         self._book = ReportBook(root)
@@ -102,5 +112,5 @@ class _Xlsx:
     def rows(self, content: bytes) -> bytes:
         return self._book.add(content)
 
-    def tail(self, rows: int, gross: int, commission: int, refunds: int) -> bytes:
+    def tail(self, totals: Totals) -> bytes:
         return self._book.finish()

@@ -48,31 +48,38 @@ _PLACES = """
 _COUNT = """
     WITH moved AS (
         SELECT p.recipient, m.kopecks AS gross, 0 AS refunds, 0 AS commission, 0 AS carried_in,
-               0 AS returned
+               0 AS returned, 0 AS transferred
         FROM unnest($2::int[], $3::int[], $4::bigint[]) AS m (plan, place, kopecks)
         JOIN split_plan_parts AS p USING (plan, place)
         UNION ALL
-        SELECT p.recipient, 0, m.kopecks, 0, 0, 0
+        SELECT p.recipient, 0, m.kopecks, 0, 0, 0, 0
         FROM unnest($5::int[], $6::int[], $7::bigint[]) AS m (plan, place, kopecks)
         JOIN split_plan_parts AS p USING (plan, place)
         UNION ALL
-        SELECT p.recipient, 0, 0, m.kopecks, 0, 0
+        SELECT p.recipient, 0, 0, m.kopecks, 0, 0, 0
         FROM unnest($8::int[], $9::int[], $10::bigint[]) AS m (plan, place, kopecks)
         JOIN split_plan_recipients AS p USING (plan, place)
         UNION ALL
-        SELECT recipient, 0, 0, 0, carried_out, 0 FROM positions
+        SELECT recipient, 0, 0, 0, carried_out, 0, 0 FROM positions
         WHERE settlement_batch = $1 - 1 AND carried_out <> 0
         UNION ALL
-        SELECT recipient, 0, 0, 0, 0, amount FROM returned_money WHERE settlement_batch = $1
+        SELECT recipient, 0, 0, 0, 0, amount, 0 FROM returned_money WHERE settlement_batch = $1
         UNION ALL
-        SELECT recipient, 0, 0, 0, 0, amount FROM debt_settlements WHERE settlement_batch = $1),
+        SELECT recipient, 0, 0, 0, 0, amount, 0 FROM debt_settlements WHERE settlement_batch = $1
+        UNION ALL
+        SELECT u.recipient, 0, 0, 0, 0, 0, u.amount
+        FROM obligation_transfers AS t
+        CROSS JOIN LATERAL (VALUES (t.debtor, -t.amount), (t.creditor, t.amount))
+            AS u (recipient, amount)
+        WHERE t.settlement_batch = $1),
     balance AS (
         SELECT recipient, sum(gross)::bigint AS gross, sum(refunds)::bigint AS refunds,
                sum(commission)::bigint AS commission, sum(carried_in)::bigint AS carried_in,
-               sum(returned)::bigint AS returned
+               sum(returned)::bigint AS returned, sum(transferred)::bigint AS transferred
         FROM moved GROUP BY recipient),
     owed AS (
-        SELECT *, carried_in + returned + gross - commission - refunds AS amount FROM balance),
+        SELECT *, carried_in + returned + gross - commission - refunds + transferred AS amount
+        FROM balance),
     agreed AS (
         SELECT v.*, (s.closed_at AT TIME ZONE v.time_zone)::date AS on_day
         FROM settlement_batches AS s
@@ -92,12 +99,39 @@ _COUNT = """
           AND v.on_day < coalesce(w.since, v.on_day) + v.carry_days
         RETURNING recipient)
     INSERT INTO positions (settlement_batch, recipient, gross, commission, refunds, net,
-                           carried_in, returned, payable, carried_out)
+                           carried_in, returned, transferred, payable, carried_out)
     SELECT $1, recipient, gross, commission, refunds, gross - commission - refunds, carried_in,
-           returned, CASE WHEN waits THEN 0 ELSE greatest(amount, 0) END,
+           returned, transferred, CASE WHEN waits THEN 0 ELSE greatest(amount, 0) END,
            CASE WHEN waits THEN amount ELSE least(amount, 0) END
     FROM (SELECT o.*, w.recipient IS NOT NULL AS waits
           FROM owed AS o LEFT JOIN waiting AS w USING (recipient)) AS settled
+"""
+# What some recipients earned by service, and what was owed to them already.
+_EARNED = """
+    SELECT p.recipient, p.service, sum(m.shared)::bigint AS shared,
+           sum(m.refunded)::bigint AS refunded
+    FROM (SELECT plan, place, kopecks AS shared, 0 AS refunded
+          FROM unnest($1::int[], $2::int[], $3::bigint[]) AS m (plan, place, kopecks)
+          UNION ALL
+          SELECT plan, place, 0, kopecks
+          FROM unnest($4::int[], $5::int[], $6::bigint[]) AS m (plan, place, kopecks)) AS m
+    JOIN split_plan_parts AS p USING (plan, place)
+    WHERE p.recipient = ANY ($7::int[]) GROUP BY p.recipient, p.service
+"""
+_WITHHELD = """
+    SELECT p.recipient, sum(m.kopecks)::bigint AS commission
+    FROM unnest($1::int[], $2::int[], $3::bigint[]) AS m (plan, place, kopecks)
+    JOIN split_plan_recipients AS p USING (plan, place)
+    WHERE p.recipient = ANY ($4::int[]) GROUP BY p.recipient
+"""
+_OWED_BEFORE = """
+    SELECT recipient, sum(amount)::bigint AS amount
+    FROM (SELECT recipient, carried_out AS amount FROM positions WHERE settlement_batch = $1 - 1
+          UNION ALL
+          SELECT recipient, amount FROM returned_money WHERE settlement_batch = $1
+          UNION ALL
+          SELECT recipient, amount FROM debt_settlements WHERE settlement_batch = $1) AS o
+    WHERE recipient = ANY ($2::int[]) GROUP BY recipient
 """
 _TO_PAY = """
     SELECT p.recipient, p.payable FROM positions AS p JOIN recipients AS r ON r.number = p.recipient
@@ -131,7 +165,7 @@ _BATCH = _BATCHES + " WHERE b.id = $1"
 _BATCH_NUMBERED = _BATCHES + " WHERE b.number = $1"
 _POSITIONS = """
     SELECT r.id AS recipient, p.gross, p.commission, p.refunds, p.net, p.carried_in, p.returned,
-           p.payable, p.carried_out, p.order_number
+           p.transferred, p.payable, p.carried_out, p.order_number
     FROM positions AS p JOIN recipients AS r ON r.number = p.recipient
     WHERE p.settlement_batch = $1 ORDER BY r.id
 """
@@ -280,9 +314,21 @@ class PositionRow(Struct, frozen=True):
     net: int
     carried_in: int
     returned: int
+    transferred: int
     payable: int
     carried_out: int
     order_number: int | None
+
+
+class EarnedRow(Struct):
+    """What a recipient earned in a batch, in kopecks: shares and refunds by service, what was
+    withheld, and what was owed to it before (below zero where it owes).
+    """
+
+    shared: dict[str, int]
+    refunded: dict[str, int]
+    commission: int
+    before: int
 
 
 class ReportPlan(Struct, frozen=True):
@@ -316,8 +362,8 @@ async def uncounted(conn: Any) -> list[int]:
     return [row["number"] for row in await conn.fetch(_UNCOUNTED)]
 
 
-async def count(conn: Any, number: int, state: str) -> None:
-    """Net the batch's rows into positions; batches are counted in the order of their numbers.
+async def net(conn: Any, number: int) -> Netting:
+    """Add the rows of a batch up by plan and place.
 
     The rows pass through the kernel's sums: the database would take several times as long to
     unpack them. The audit adds them up again in SQL.
@@ -331,11 +377,39 @@ async def count(conn: Any, number: int, state: str) -> None:
         netting.refund(row["plan"], row["shares"])
     async for row in _strung(conn, _MOVES, number):
         netting.move(row["plan"], row["sign"], row["shares"], row["commissions"])
+    return netting
+
+
+async def earned(
+    conn: Any, number: int, netting: Netting, recipients: Sequence[int]
+) -> dict[int, EarnedRow]:
+    """What these recipients (numbers) earned in a batch that is netted."""
+    found = {recipient: EarnedRow({}, {}, 0, 0) for recipient in recipients}
+    shared, returned = _columns(netting.shared()), _columns(netting.returned())
+    for row in await conn.fetch(_EARNED, *shared, *returned, recipients):
+        found[row["recipient"]].shared[row["service"]] = row["shared"]
+        found[row["recipient"]].refunded[row["service"]] = row["refunded"]
+    for row in await conn.fetch(_WITHHELD, *_columns(netting.withheld()), recipients):
+        found[row["recipient"]].commission = row["commission"]
+    for row in await conn.fetch(_OWED_BEFORE, number, recipients):
+        found[row["recipient"]].before = row["amount"]
+    return found
+
+
+async def count(conn: Any, number: int, state: str, netting: Netting) -> None:
+    """Make positions of what a batch was netted to and of what it transferred.
+
+    Batches are counted in the order of their numbers.
+    """
     columns: list[list[int]] = []
     for sums in (netting.shared(), netting.returned(), netting.withheld()):
-        columns += [[entry[at] for entry in sums] for at in range(3)]
+        columns += _columns(sums)
     await conn.execute(_COUNT, number, *columns)
     await conn.execute(_COUNTED, number, state, netting.splits, timeout=COUNT_TIMEOUT_S)
+
+
+def _columns(sums: Sequence[tuple[int, int, int]]) -> list[list[int]]:
+    return [[entry[at] for entry in sums] for at in range(3)]
 
 
 async def _strung(conn: Any, query: str, number: int) -> AsyncIterator[Any]:

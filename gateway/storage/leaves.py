@@ -8,7 +8,7 @@ lists its columns and is never changed: a new column makes a new version, and se
 import re
 from typing import Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 KEY_BYTES: Final = 17
 ENTRY_BYTES: Final = KEY_BYTES + 32
 
@@ -16,8 +16,9 @@ ENTRY_BYTES: Final = KEY_BYTES + 32
 BATCH, PAYMENT, RESOLUTION, REFUND, RETURNED, POSITION = range(6)
 APPROVAL, PAYOUT, PAYOUT_FILE = range(6, 9)
 MOVE, CORRECTION, CHARGEBACK, REVERSAL, DEBT = range(9, 14)
+OBLIGATION, TRANSFER, REDUCTION = range(14, 17)
 
-COUNTED_1: Final = r"""
+_JOURNAL_1: Final = r"""
     SELECT '\x00000000000000000000000000'::bytea || int4send(number) AS key,
            '\x0000'::bytea || record_send(ROW(
                number, id, business_date, closed_at, closed_by, payments, refunds)) AS content
@@ -43,6 +44,8 @@ COUNTED_1: Final = r"""
            '\x0004'::bytea || record_send(ROW(
                from_batch, recipient, settlement_batch, amount, payout, at))
     FROM returned_money WHERE settlement_batch = $1
+"""
+_POSITIONS_1: Final = r"""
     UNION ALL
     SELECT '\x05000000000000000000000000'::bytea || int4send(recipient),
            '\x0005'::bytea || record_send(ROW(
@@ -50,11 +53,8 @@ COUNTED_1: Final = r"""
                payable, carried_out, returned, order_number))
     FROM positions WHERE settlement_batch = $1
 """
-
 # What happened to payments of any batch after they were split, and to debts of recipients.
-COUNTED_2: Final = (
-    COUNTED_1
-    + r"""
+_MOVED_2: Final = r"""
     UNION ALL
     SELECT '\x09'::bytea || uuid_send(id), '\x0009'::bytea || record_send(ROW(
                number, id, entry, kind, sign, payment, lot, at, caller, settlement_batch,
@@ -81,7 +81,34 @@ COUNTED_2: Final = (
                id, recipient, kind, amount, approved_at, approved_by, settlement_batch))
     FROM debt_settlements WHERE settlement_batch = $1
 """
-)
+
+_POSITIONS_3: Final = r"""
+    UNION ALL
+    SELECT '\x05000000000000000000000000'::bytea || int4send(recipient),
+           '\x0005'::bytea || record_send(ROW(
+               settlement_batch, recipient, gross, commission, refunds, net, carried_in,
+               payable, carried_out, returned, order_number, transferred))
+    FROM positions WHERE settlement_batch = $1
+"""
+_OBLIGATIONS_3: Final = r"""
+    UNION ALL
+    SELECT '\x0e'::bytea || uuid_send(id), '\x000e'::bytea || record_send(ROW(
+               number, id, debtor, creditor, services, amount, document_number, document_date,
+               settlement_batch, loaded_at, loaded_by))
+    FROM obligations WHERE settlement_batch = $1
+    UNION ALL
+    SELECT '\x0f'::bytea || uuid_send(id), '\x000f'::bytea || record_send(ROW(
+               id, settlement_batch, obligation, debtor, creditor, service, amount))
+    FROM obligation_transfers WHERE settlement_batch = $1
+    UNION ALL
+    SELECT '\x10'::bytea || uuid_send(id), '\x0010'::bytea || record_send(ROW(
+               id, obligation, settlement_batch, amount, reason, asked_by, approved_at,
+               approved_by))
+    FROM obligation_reductions WHERE settlement_batch = $1
+"""
+COUNTED_1: Final = _JOURNAL_1 + _POSITIONS_1
+COUNTED_2: Final = _JOURNAL_1 + _POSITIONS_1 + _MOVED_2
+COUNTED_3: Final = _JOURNAL_1 + _POSITIONS_3 + _MOVED_2 + _OBLIGATIONS_3
 
 # What an approval adds: to whom how much is paid, and the bytes that the bank is given.
 APPROVED_1: Final = r"""
@@ -105,6 +132,8 @@ CONTENTS: Final = {
     (1, "approved"): f"SELECT content FROM ({APPROVED_1}) AS r WHERE key = $2",
     (2, "counted"): f"SELECT content FROM ({COUNTED_2}) AS r WHERE key = $2",
     (2, "approved"): f"SELECT content FROM ({APPROVED_1}) AS r WHERE key = $2",
+    (3, "counted"): f"SELECT content FROM ({COUNTED_3}) AS r WHERE key = $2",
+    (3, "approved"): f"SELECT content FROM ({APPROVED_1}) AS r WHERE key = $2",
 }
 # The leaves in their order, a key and a hash strung together.
 ENTRIES: Final = {
@@ -112,6 +141,8 @@ ENTRIES: Final = {
     (1, "approved"): f"SELECT key || sha256(content) FROM ({APPROVED_1}) AS r ORDER BY 1",
     (2, "counted"): f"SELECT key || sha256(content) FROM ({COUNTED_2}) AS r ORDER BY 1",
     (2, "approved"): f"SELECT key || sha256(content) FROM ({APPROVED_1}) AS r ORDER BY 1",
+    (3, "counted"): f"SELECT key || sha256(content) FROM ({COUNTED_3}) AS r ORDER BY 1",
+    (3, "approved"): f"SELECT key || sha256(content) FROM ({APPROVED_1}) AS r ORDER BY 1",
 }
 # Where a row that is not in its batch any more is now, by its kind.
 BATCH_NOW: Final = {
@@ -124,11 +155,18 @@ BATCH_NOW: Final = {
     CHARGEBACK: "SELECT settlement_batch FROM chargebacks WHERE id = $1",
     REVERSAL: "SELECT settlement_batch FROM chargeback_reversals WHERE id = $1",
     DEBT: "SELECT settlement_batch FROM debt_settlements WHERE id = $1",
+    OBLIGATION: "SELECT settlement_batch FROM obligations WHERE id = $1",
+    TRANSFER: "SELECT settlement_batch FROM obligation_transfers WHERE id = $1",
+    REDUCTION: "SELECT settlement_batch FROM obligation_reductions WHERE id = $1",
 }
-_WRITTEN = re.compile(r"'.x00(0[0-9a-f])'::bytea\s*\|\| record_send\(ROW\(([^()]*)\)\)")
+_WRITTEN = re.compile(r"'.x00([01][0-9a-f])'::bytea\s*\|\| record_send\(ROW\(([^()]*)\)\)")
 # The names of a leaf's columns by version and kind.
 COLUMNS: Final = {
     (version, int(kind, 16)): [name.strip() for name in names.split(",")]
-    for version, rows in ((1, COUNTED_1 + APPROVED_1), (2, COUNTED_2 + APPROVED_1))
+    for version, rows in (
+        (1, COUNTED_1 + APPROVED_1),
+        (2, COUNTED_2 + APPROVED_1),
+        (3, COUNTED_3 + APPROVED_1),
+    )
     for kind, names in _WRITTEN.findall(rows)
 }

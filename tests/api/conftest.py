@@ -157,7 +157,7 @@ async def _add_callers(gateway: Gateway) -> None:
     try:
         callers: list[tuple[str, str, str | None]] = [(role, role, None) for role in ROLES]
         callers += [("acquirer2", "acquirer", None), ("operator2", "operator", None)]
-        callers += [(f"recipient:{id_}", "recipient", id_) for id_ in ("heat", "waste")]
+        callers += [(f"recipient:{id_}", "recipient", id_) for id_ in RECIPIENTS]
         for name, role, recipient in callers:
             secret = f"kp_test_{name}_0123456789"
             number = await conn.fetchval(

@@ -6,6 +6,7 @@ The control is the same database before the damage, which has no problems.
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
+from datetime import date
 from uuid import UUID
 
 import asyncpg
@@ -25,6 +26,7 @@ from gateway.domain.payment import METHODS, Claim, OpenedToken, PaymentRequest
 from gateway.flows import (
     close_batch,
     load_bills,
+    obligations,
     refund_payment,
     resolve_suspense,
     set_terms,
@@ -34,6 +36,7 @@ from gateway.flows.accept_payment import Intake
 from gateway.flows.bill_forms import BillForms
 from gateway.flows.context import Context
 from gateway.flows.take_acquirer_report import Taking
+from gateway.obligations.store import NewObligation
 from gateway.payouts.centre import TRIAL_CENTRE
 from gateway.payouts.statements.reading import StatementReader
 from gateway.splitting.plans import PlanShelf
@@ -108,6 +111,26 @@ class World:
         claim, by = self.claim("boss", "approvals"), self.callers["boss"]
         await close_batch.approve(self.context, claim, by, batch)
 
+    async def owe(self) -> None:
+        """The company owes two: one of them is soon paid, the other for long not."""
+        day = date(2026, 9, 30)
+        told = [
+            NewObligation("uk", "heat", ("heating",), 1_000, "1", day),
+            NewObligation("uk", "waste", ("heating",), 9_000, "2", day),
+        ]
+        claim, by = self.claim("operator", "obligations"), self.callers["operator"]
+        await obligations.load(self.context, claim, by, told)
+
+    async def withdraw(self, conn: asyncpg.Connection) -> None:
+        """Some of the second debt was paid elsewhere, another part is only asked for."""
+        debt = await conn.fetchval("SELECT id FROM obligations WHERE document_number = '2'")
+        for amount in (1_000, 2_000):
+            claim, by = self.claim("operator", "obligation_withdrawals"), self.callers["operator"]
+            await obligations.ask_withdrawal(self.context, claim, by, debt, amount, "paid by 17")
+        asked = await conn.fetchval("SELECT id FROM obligation_withdrawals WHERE amount = 2000")
+        claim, by = self.claim("boss", "withdrawal_approvals"), self.callers["boss"]
+        await obligations.approve_withdrawal(self.context, claim, by, asked)
+
     async def take_report(self, text: str) -> None:
         rows, file = read(text.encode())
 
@@ -165,12 +188,14 @@ async def a_day(world: World, conn: asyncpg.Connection) -> None:
         await set_terms.set_recipient(world.context, operator, recipient, False)
     await set_terms.set_surcharge(world.context, operator, 0, FeeRule(10_000, 0, 100))
     await world.load("2026-10", 90_000)
+    await world.owe()
     first = await world.pay("A", 50_000)
     await world.pay("A", 30_000, ("waste", 7_777))
     await world.pay("B", 33_333)
     await world.refund(first, 12_345)
     await world.close()
     await world.take_statement(conn)
+    await world.withdraw(conn)
     lost = await world.pay("nobody", 10_000)
     await world.refund(lost, 1_000)
     claim = world.claim("operator", "resolutions")
@@ -319,6 +344,50 @@ DAMAGE = [
     ("a token for another account",
      "UPDATE wallet_tokens SET subscriber_account = 'B'", "wallet_token_wrong"),
     ("a payout file deleted", "DELETE FROM payout_files", "payout_file_wrong"),
+    ("a debt made greater", "UPDATE obligations SET amount = amount + 1", "obligation_overpaid"),
+    ("a debt made greater with what remains",
+     "UPDATE obligations SET amount = amount + 9 WHERE document_number = '1';"
+     " ALTER TABLE positions DROP CONSTRAINT IF EXISTS none;"
+     " INSERT INTO open_obligations VALUES (1, (SELECT debtor FROM obligations LIMIT 1), 9)",
+     "transfer_wrong"),
+    ("what remains of a debt", "UPDATE open_obligations SET remaining = remaining - 1",
+     "obligation_overpaid"),
+    ("an open debt deleted", "DELETE FROM open_obligations", "obligation_overpaid"),
+    ("a debt's debtor", "UPDATE obligations SET debtor = creditor, creditor = debtor",
+     "transfer_unknown"),
+    ("a debt's services", "UPDATE obligations SET services = '{upkeep}' WHERE number = 2",
+     "transfer_wrong"),
+    ("a debt's day", "UPDATE obligations SET services = '{}',"
+     " document_date = document_date - number", "transfer_wrong"),
+    ("a debt's first batch", "UPDATE obligations SET settlement_batch = 2", "transfer_unknown"),
+    ("a debt deleted", "DELETE FROM obligations WHERE document_number = '1'", "transfer_unknown"),
+    ("a transfer's amount", "UPDATE obligation_transfers SET amount = amount + 1",
+     "transfers_not_counted"),
+    ("a kopeck from transfer to debt and position",
+     "UPDATE obligation_transfers SET amount = amount - 1 WHERE settlement_batch = 2;"
+     " ALTER TABLE positions DROP CONSTRAINT IF EXISTS none;"
+     " UPDATE open_obligations SET remaining = remaining + 1;"
+     " UPDATE positions SET transferred = transferred + 1, payable = payable + 1"
+     " WHERE settlement_batch = 2 AND transferred < 0;"
+     " UPDATE positions SET transferred = transferred - 1, payable = payable - 1"
+     " WHERE settlement_batch = 2 AND transferred > 0", "transfer_wrong"),
+    ("a transfer's service", "UPDATE obligation_transfers SET service = 'waste'",
+     "transfer_wrong"),
+    ("a transfer's creditor", "UPDATE obligation_transfers SET creditor = 7", "transfer_unknown"),
+    ("a transfer deleted", "DELETE FROM obligation_transfers WHERE settlement_batch = 2",
+     "transfers_not_counted"),
+    ("a position's transfers", "UPDATE positions SET transferred = transferred + 1,"
+     " payable = payable + 1 WHERE transferred > 0", "transfers_not_counted"),
+    ("a withdrawal's amount", "UPDATE obligation_reductions SET amount = amount + 1",
+     "withdrawal_wrong"),
+    ("a withdrawal's reason", "UPDATE obligation_reductions SET reason = 'x'", "withdrawal_wrong"),
+    ("a withdrawal by one person", "UPDATE obligation_reductions SET approved_by = asked_by",
+     "withdrawal_wrong"),
+    ("a withdrawal that nobody asked for", "DELETE FROM obligation_withdrawals",
+     "withdrawal_wrong"),
+    ("a withdrawal deleted", "DELETE FROM obligation_reductions", "obligation_overpaid"),
+    ("an approval by the loader", "UPDATE obligations SET loaded_by ="
+     " (SELECT approved_by FROM settlement_batches WHERE number = 1)", "approval_by_loader"),
 ]  # fmt: skip
 
 
@@ -337,8 +406,11 @@ async def test_an_untouched_day_has_no_problems(damaged: asyncpg.Connection) -> 
     found = await in_snapshot(damaged)
 
     assert found["problems"] == []
-    assert (found["payments"], found["refunds"], found["payouts"]) == (10, 3, 5)
+    assert (found["payments"], found["refunds"], found["payouts"]) == (10, 3, 4)
     assert found["suspense"] == 5_400
+    assert found["obligations"] == 2
+    left = 10_000 - 2_000 - found["transferred"]  # type: ignore[operator]
+    assert found["obligations_remaining"] == left > 0
     assert found["amount"] == found["shares"] + 5_400 + 1_000  # type: ignore[operator]
 
 

@@ -25,6 +25,9 @@ NAMES = {
     " || ' from settlement batch ' || from_batch",
     "positions": "'position of ' || (SELECT id FROM recipients WHERE number = recipient)"
     " || ' in settlement batch ' || settlement_batch",
+    "obligations": "'obl_' || replace(id::text, '-', '')",
+    "obligation_transfers": "'obt_' || replace(id::text, '-', '')",
+    "obligation_reductions": "'obw_' || replace(id::text, '-', '')",
     "payouts": "'po_' || replace(id::text, '-', '')",
     "payout_files": "'payout file ' || format || ' of settlement batch ' || settlement_batch",
 }
@@ -46,6 +49,7 @@ OTHER_VALUES = {
     "uuid": "gen_random_uuid()",
     "bytea": "set_byte({0}, length({0}) - 1, get_byte({0}, length({0}) - 1) # 1)",
     "json": "({0}::text || ' ')::json",
+    "ARRAY": "{0} || 'x'::text",
 }
 FIRST_VALUES = {
     "bigint": "7",
@@ -121,6 +125,8 @@ async def test_an_untouched_day_is_as_it_was_sealed(sealed: asyncpg.Connection) 
     counted = await sealed.fetchval("""
         SELECT (SELECT count(*) FROM payments WHERE settlement_batch < 3)
              + (SELECT count(*) FROM resolutions) + (SELECT count(*) FROM refunds)
+             + (SELECT count(*) FROM obligations) + (SELECT count(*) FROM obligation_transfers)
+             + (SELECT count(*) FROM obligation_reductions)
              + (SELECT count(*) FROM returned_money) + (SELECT count(*) FROM positions)
              + (SELECT count(*) FROM payouts) + (SELECT count(*) FROM payout_files) + 4
     """)
@@ -171,6 +177,9 @@ NEW_KEYS = {
     "refunds": {"id": "gen_random_uuid()"},
     "returned_money": {"recipient": "recipient % 3 + 1", "payout": "gen_random_uuid()"},
     "positions": {"recipient": "(SELECT number FROM recipients WHERE id = 'late')"},
+    "obligations": {"id": "gen_random_uuid()", "number": "number + 100", "document_number": "'9'"},
+    "obligation_transfers": {"id": "gen_random_uuid()", "service": "'other'"},
+    "obligation_reductions": {"id": "gen_random_uuid()"},
     "payouts": {"id": "gen_random_uuid()", "recipient": "999", "order_number": "999"},
     "payout_files": {"format": "'other'"},
 }
@@ -189,7 +198,8 @@ async def test_an_added_row_is_named(sealed: asyncpg.Connection, table: str) -> 
     transaction = sealed.transaction()
     await transaction.start()
     await sealed.execute(
-        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table} {row}"
+        f"INSERT INTO {table} ({', '.join(columns)}) OVERRIDING SYSTEM VALUE"
+        f" SELECT {values} FROM {table} {row}"
     )
     names = {
         name["name"] for name in await sealed.fetch(f"SELECT {NAMES[table]} AS name FROM {table}")
@@ -210,7 +220,7 @@ LATE = """
 
 MOVES = [
     (table, other)
-    for table in ("payments", "resolutions", "refunds", "payouts")
+    for table in ("payments", "resolutions", "refunds", "payouts", "obligation_transfers")
     for other in (1, 2, 3)
     # The only row of its kind is in that batch.
     if (table, other) != ("resolutions", 2)
@@ -230,7 +240,9 @@ async def test_a_moved_row_is_named_where_it_was_and_where_it_is(
     transaction = sealed.transaction()
     await transaction.start()
     await sealed.execute(
-        "ALTER TABLE payouts DROP CONSTRAINT payouts_settlement_batch_recipient_key"
+        "ALTER TABLE payouts DROP CONSTRAINT payouts_settlement_batch_recipient_key;"
+        "ALTER TABLE obligation_transfers"
+        " DROP CONSTRAINT obligation_transfers_settlement_batch_obligation_service_key"
     )
     await sealed.execute(
         f"UPDATE {table} SET settlement_batch = {other} WHERE ctid = '{was['place']}'"

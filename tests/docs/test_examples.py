@@ -32,6 +32,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "docs/osmp.md": {},
     "docs/sber.md": {},
     "docs/google-pay.md": {},
+    "docs/obligations.md": {},
     "docs/scans.md": {},
     "docs/settlement.md": {},
     "docs/webhooks.md": {},

@@ -8,17 +8,17 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from gateway.settlement import report_book
-from gateway.settlement.report_book import XLSX_LAYOUT, ReportBook, xlsx_text
+from gateway.settlement.report_book import XLSX_LAYOUT, ReportBook, xlsx_text, xlsx_transfer
 from gateway.settlement.report_files import CSV_HEADER
-from tests.settlement.test_report_files import PAYMENT, rows
+from tests.settlement.test_report_files import PAYMENT, TAKEN, rows
 
 # The last column is empty under its head.
 HEADER = [*CSV_HEADER, "root_ab12"]
 ROWS = [
     ["2026-11-12T02:31:07+00:00", "220012345", "heating", "2026-10", 62_182.0, 933.0, 61_249.0,
-     f"pay_{PAYMENT}", "payment", ""],
+     f"pay_{PAYMENT}", "payment", "", "", ""],
     ["2026-11-12T02:31:07+00:00", "220012345", "heating", "2026-10", -100.0, 0.0, -100.0,
-     f"pay_{PAYMENT}", "refund", ""],
+     f"pay_{PAYMENT}", "refund", "", "", ""],
 ]  # fmt: skip
 
 
@@ -37,6 +37,14 @@ def test_texts_are_texts_and_kopecks_are_numbers() -> None:
     content = book(rows(XLSX_LAYOUT, b"heating"))
     assert sheets(content) == [[HEADER, *ROWS]]
     assert zipfile.ZipFile(io.BytesIO(content)).testzip() is None
+
+
+def test_what_an_obligation_took_is_a_row_of_its_own() -> None:
+    taken = ["2026-11-12T15:00:00+00:00", "", "heating", "", -62_000.0, 0.0, -62_000.0, "",
+             "obligation", "heat", '=№ "7";', ""]  # fmt: skip
+    assert sheets(book(rows(XLSX_LAYOUT, b"heating"), xlsx_transfer(TAKEN))) == [
+        [HEADER, *ROWS, taken]
+    ]
 
 
 def test_the_same_rows_are_the_same_bytes() -> None:

@@ -2,23 +2,41 @@
 
 import csv
 import io
+from datetime import UTC, date, datetime
 
 import orjson
 import pytest
+from msgspec.structs import asdict
 
 from gateway.settlement.report_files import (
     CSV_LAYOUT,
     JSON_LAYOUT,
+    Totals,
+    TransferLine,
     csv_head,
     csv_text,
+    csv_transfer,
     json_head,
     json_tail,
     json_text,
+    json_transfer,
 )
 from splitcore import ShareRows, pack
 
 # 2026-11-12T02:31:07+00:00
 MOMENT = 847_765_867_000_000
+TOTALS = Totals(
+    rows=2,
+    gross=62_182,
+    commission=933,
+    refunds=100,
+    net=61_149,
+    transferred=-149,
+    carried_in=-1_000,
+    returned=500,
+    payable=60_500,
+    carried_out=0,
+)
 PAYMENT = "019a75f0c0de7000800000000000cafe"
 
 
@@ -52,11 +70,12 @@ def test_bytes_of_a_report() -> None:
     assert csv_head("ab12") + rows(CSV_LAYOUT, csv_text("heating")) == (
         b"\xef\xbb\xbf"
         b"accepted_at;subscriber_account;service;period;"
-        b"gross_kopecks;commission_kopecks;net_kopecks;payment;kind;root_ab12\r\n"
+        b"gross_kopecks;commission_kopecks;net_kopecks;payment;kind;counterpart;document;"
+        b"root_ab12\r\n"
         b"2026-11-12T02:31:07+00:00;220012345;heating;2026-10;62182;933;61249;"
-        b"pay_019a75f0c0de7000800000000000cafe;payment;\r\n"
+        b"pay_019a75f0c0de7000800000000000cafe;payment;;;\r\n"
         b"2026-11-12T02:31:07+00:00;220012345;heating;2026-10;-100;0;-100;"
-        b"pay_019a75f0c0de7000800000000000cafe;refund;\r\n"
+        b"pay_019a75f0c0de7000800000000000cafe;refund;;;\r\n"
     )
 
 
@@ -93,13 +112,13 @@ def test_json_has_the_rows_and_their_totals() -> None:
     raw = (
         json_head("sb_1", "heat", "ab12", {})
         + rows(JSON_LAYOUT, json_text('"Тепло";'))[1:]
-        + json_tail(2, 62_182, 933, 100)
+        + json_tail(TOTALS)
     )
     assert orjson.loads(raw) == {
         "settlement_batch": "sb_1",
         "recipient": "heat",
         "root": "ab12",
-        "totals": {"rows": 2, "gross": 62182, "commission": 933, "refunds": 100, "net": 61149},
+        "totals": asdict(TOTALS),
         "rows": [
             {
                 "accepted_at": "2026-11-12T02:31:07+00:00",
@@ -121,4 +140,46 @@ def test_json_has_the_rows_and_their_totals() -> None:
 
 
 def test_json_of_no_rows_is_still_a_document() -> None:
-    assert orjson.loads(json_head("sb_1", "heat", "ab12", {}) + json_tail(0, 0, 0, 0))["rows"] == []
+    assert orjson.loads(json_head("sb_1", "heat", "ab12", {}) + json_tail(TOTALS))["rows"] == []
+
+
+TAKEN = TransferLine(
+    datetime(2026, 11, 12, 15, 0, tzinfo=UTC),
+    "heating",
+    -62_000,
+    "heat",
+    '=№ "7";',
+    date(2026, 10, 1),
+    "obl_" + "0" * 32,
+)
+
+
+def test_what_an_obligation_took_is_a_row_of_its_own() -> None:
+    row = csv_transfer(TAKEN)
+    table = (csv_head("ab12") + row).decode("utf-8-sig")
+    (found,) = csv.DictReader(io.StringIO(table, newline=""), delimiter=";")
+    assert row.endswith(b"\r\n")
+    assert row.count(b"\n") == 1
+    assert found.pop("root_ab12") == ""
+    assert found == {
+        "accepted_at": "2026-11-12T15:00:00+00:00",
+        "subscriber_account": "",
+        "service": "heating",
+        "period": "",
+        "gross_kopecks": "-62000",
+        "commission_kopecks": "0",
+        "net_kopecks": "-62000",
+        "payment": "",
+        "kind": "obligation",
+        "counterpart": "heat",
+        "document": '\'=№ "7";',
+    }
+    assert orjson.loads(json_transfer(TAKEN)[1:]) == {
+        **{name: value or None for name, value in found.items()},
+        "gross_kopecks": -62_000,
+        "commission_kopecks": 0,
+        "net_kopecks": -62_000,
+        "document": '=№ "7";',
+        "document_date": "2026-10-01",
+        "obligation": TAKEN.obligation,
+    }
