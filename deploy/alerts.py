@@ -207,6 +207,15 @@ def _settlement() -> list[Alert]:
             {"kopeck_statement_age_seconds": f"{3 * _DAY}+60x200"},
             {"kopeck_statement_age_seconds": f"{2 * _DAY}+60x200"},
         ),
+        Alert(
+            "DiscrepancyAged",
+            f"max(kopeck_discrepancies_oldest_seconds) > {7 * _DAY}",
+            "10m",
+            "ticket",
+            "A discrepancy of money has been open for more than a week",
+            {'kopeck_discrepancies_oldest_seconds{kind="fee-differs"}': f"{7 * _DAY}+60x200"},
+            {'kopeck_discrepancies_oldest_seconds{kind="fee-differs"}': f"{6 * _DAY}+60x200"},
+        ),
     ]
 
 

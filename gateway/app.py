@@ -30,7 +30,7 @@ from gateway.api.server import Server
 from gateway.audit import gauges
 from gateway.config import Settings, StartRefused
 from gateway.domain.clock import Clock, SystemClock
-from gateway.flows import deliver_webhooks
+from gateway.flows import deliver_webhooks, reconcile
 from gateway.flows.accept_payment import Intake
 from gateway.flows.authorise_payment import Asking
 from gateway.flows.close_at_cut_off import CutOffs
@@ -73,6 +73,7 @@ WATCH_EVERY_S = 15.0
 LOG_FILES_EVERY_S = 0.05
 # Of the disk that is free they may have this part.
 LOG_FILES_SHARE = 8
+RECONCILE_EVERY_S = 60.0
 # A payment makes no cycles; the collector's usual pace would only stop everyone for nothing.
 GC_THRESHOLDS = (100_000, 50, 50)
 
@@ -221,6 +222,7 @@ async def _running(
         watching.append(asyncio.create_task(_seal(context), name="seals"))
         if context.settings.close_at_cut_off == "yes":
             watching.append(asyncio.create_task(_close(context), name="cut-offs"))
+        watching.append(asyncio.create_task(_reconcile(context, telemetry), name="reconciliation"))
         watching.append(asyncio.create_task(_look(context, telemetry), name="standing gauges"))
         watching.append(asyncio.create_task(_lay_out_log(context.settings), name="log files"))
     try:
@@ -348,3 +350,16 @@ async def _close(context: Context) -> None:
             log_bug(failure, "closing at the cut-off")
             await asyncio.sleep(CUT_OFF_AGAIN_S)
         await asyncio.sleep(CUT_OFF_EVERY_S)
+
+
+async def _reconcile(context: Context, telemetry: Telemetry) -> None:
+    """Brings together what came, notes what is late, and keeps the gauges of it fresh."""
+    while True:
+        try:
+            await reconcile.match_all(context)
+            await reconcile.note_late(context)
+            standing = await reconcile.standing(context)
+            telemetry.reconciliation(standing.counts, standing.ages, standing.not_arrived)
+        except Exception as failure:
+            log_bug(failure, "the reconciliation")
+        await asyncio.sleep(RECONCILE_EVERY_S)

@@ -201,6 +201,8 @@ class Settings:
     batch_payout_max_roubles: int = _setting(_whole(1, 9_999_999_999), 9_999_999_999)
     payout_jump_times: int = _setting(_whole(2, 1_000), 10)
     payout_jump_from_roubles: int = _setting(_whole(0, 9_999_999_999), 10_000_000)
+    # Whether a batch is approved only once the money of all its payments has come.
+    hold_payouts_until_arrived: str = _setting(_one_of("no", "yes"), "no")
     # The version of pain.001 that the bank takes; who signs and receives electronic messages
     # (УИС), without which the payer's BIC tells the author.
     pain_version: str = _setting(_one_of("pain.001.001.09", "pain.001.001.06"), "pain.001.001.09")

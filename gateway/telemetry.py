@@ -38,6 +38,13 @@ OUTCOMES: Final = (
     "started",
 )
 UNKNOWN_METHOD: Final = "unknown"
+# What does not agree between payments, reports, statements and payouts.
+DISCREPANCIES: Final = (
+    *("online-only", "registry-only", "sum-differs", "account-differs", "duplicate-in-registry"),
+    *("unknown-debit", "unknown-credit", "unknown-return", "requisites-differ"),
+    *("executed-twice", "returned-twice", "cancelled-executed", "money-without-report"),
+    *("fee-differs", "not-reported", "money-not-arrived"),
+)
 
 # How old another worker's counts may be where one answers for all.
 FLUSH_S: Final = 1.0
@@ -210,6 +217,7 @@ class Telemetry:
         self._declare_acquirers()
         self._declare_billers()
         self._declare_webhooks()
+        self._declare_reconciliation()
         self.standing = StandingGauges(self.registry)
         requests = Counter(
             "kopeck_http_requests_total",
@@ -324,6 +332,28 @@ class Telemetry:
             "kopeck_webhook_deliveries_oldest_seconds", "How long the oldest of them waits."
         )
 
+    def _declare_reconciliation(self) -> None:
+        self._not_arrived = self._gauge(
+            "kopeck_money_not_arrived_kopecks",
+            "Money that acquirers' reports tell of and that has not come.",
+        )
+        self._discrepancies, self._discrepancy_ages = (
+            {kind: gauge.labels(kind) for kind in DISCREPANCIES}
+            for gauge in (
+                Gauge(
+                    name,
+                    told,
+                    ["kind"],
+                    registry=self.registry,
+                    multiprocess_mode="mostrecent",
+                )
+                for name, told in (
+                    ("kopeck_discrepancies_open", "Discrepancies that nobody has resolved."),
+                    ("kopeck_discrepancies_oldest_seconds", "How old the oldest of them is; or 0."),
+                )
+            )
+        )
+
     def _declare_billers(self) -> None:
         answers = Counter(
             "kopeck_biller_answers_total",
@@ -388,6 +418,15 @@ class Telemetry:
             child.set(disabled.get(reason, 0))
         self._deliveries_waiting.set(waiting)
         self._deliveries_oldest.set(oldest_s)
+
+    def reconciliation(
+        self, counts: Mapping[str, int], ages: Mapping[str, float], not_arrived: int
+    ) -> None:
+        """Shows what is open by kind, how old the oldest is in seconds, and kopecks awaited."""
+        for kind in DISCREPANCIES:
+            self._discrepancies[kind].set(counts.get(kind, 0))
+            self._discrepancy_ages[kind].set(ages.get(kind, 0.0))
+        self._not_arrived.set(not_arrived)
 
     def biller_answered(self, protocol: str, command: str, verdict: str) -> None:
         """One more answer by a biller protocol; all three words are from its closed lists."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from gateway.api.reconciliation_answers import IncomingShown
 from gateway.domain.bill import SecondLevel
 from gateway.domain.event import EVENT_TYPES, OUTCOMES
 from gateway.payouts.matching import DISCREPANCIES
@@ -467,6 +468,7 @@ class BankStatementShown(Struct):
     returned: list[MovedPayoutShown]
     known: int
     discrepancies: list[StatementDiscrepancyShown]
+    incoming: list[IncomingShown] = []
 
 
 class DiscrepancyShown(Struct):

@@ -337,3 +337,22 @@ class BillsBody(Struct, forbid_unknown_fields=True):
     """A load of bills as one document; NDJSON, a bill a line, has no limit on their number."""
 
     bills: list[Bill]
+
+
+class EvidenceBody(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """The document that a resolution rests on: its SHA-256, its text, or both."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=160, examples=["Акт сверки"])]
+    number: Annotated[str, Meta(min_length=1, max_length=64)]
+    date: date
+    sha256: Annotated[str, Meta(description="64 hexadecimal digits")] | None = None
+    text: Annotated[str, Meta(min_length=1, max_length=4000)] | None = None
+
+
+class DiscrepancyBody(Struct, forbid_unknown_fields=True):
+    """What became of a discrepancy. `compensated` (the money came or went otherwise) and
+    `written_off` (the centre bears it) let a payout be made that waits for this money.
+    """
+
+    outcome: Literal["explained", "corrected", "compensated", "written_off"]
+    evidence: EvidenceBody

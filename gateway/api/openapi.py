@@ -50,11 +50,15 @@ _TAGS: Final = {
     "/v1/acquirer-reports": "Acquirer reports",
     "/v1/report-policies": "Acquirer reports",
     "/v1/acquirers": "Payments",
+    "/v1/arrival-terms": "Reconciliation",
+    "/v1/reconciliation": "Reconciliation",
+    "/v1/discrepancies": "Reconciliation",
     "/v1/webhooks": "Webhooks",
     "/v1/events": "Webhooks",
     "/osmp": "Biller protocols",
     "/sber": "Biller protocols",
 }
+_DISCREPANCY: Final = "^dis_(report|statement|line|arrival)_[0-9a-f]{32}_-?[0-9]{1,9}$"
 _QUERY: Final[dict[str, dict[str, Any]]] = {
     "subscriber_account": {"type": "string", "pattern": bodies.ACCOUNT_PATTERN},
     "from": {"type": "string", "format": "date-time", "description": "The earliest accepted_at"},
@@ -81,6 +85,20 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
     },
     "open": {"type": "string", "enum": ["true", "false"], "description": "Whether any remains"},
     "before": {"type": "integer", "minimum": 1, "maximum": 2**53},
+    "/v1/discrepancies cursor": {
+        "type": "string",
+        "pattern": _DISCREPANCY,
+        "description": "next_cursor of the page before",
+    },
+    "/v1/discrepancies state": {
+        "type": "string",
+        "enum": ["open", "proposed", "resolved", "settled", "all"],
+        "default": "open",
+    },
+    "kind": {"type": "string", "examples": ["money-not-arrived"]},
+    "side": {"type": "string", "enum": ["acquirer", "bank", "centre", "recipient"]},
+    "older_than": {"type": "integer", "minimum": 0, "maximum": 3650, "description": "Days"},
+    "day": {"type": "string", "format": "date", "description": "yyyy-mm-dd; without it today"},
     "command": {"type": "string", "examples": ["check", "pay"]},
     "txn_id": {"type": "string", "pattern": "^[0-9]{1,20}$"},
     "txn_date": {"type": "string", "description": "YYYYMMDDHHMMSS of Moscow"},
@@ -167,7 +185,8 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         schema: dict[str, Any] = {"type": "string", "pattern": _pattern(route.path, name)}
         found.append({"name": name, "in": "path", "required": True, "schema": schema})
     for name in route.query:
-        found.append({"name": name, "in": "query", "required": False, "schema": _QUERY[name]})
+        shape = _QUERY.get(f"{route.path} {name}") or _QUERY[name]
+        found.append({"name": name, "in": "query", "required": False, "schema": shape})
     if route.formats:
         schema = {"type": "string", "enum": list(route.formats), "default": route.formats[0]}
         found.append({"name": "format", "in": "query", "required": False, "schema": schema})
@@ -199,6 +218,8 @@ def _pattern(path: str, name: str) -> str:
         return f"^({'|'.join(METHODS)})$"
     if name == "refund":
         return "^ref_[0-9a-f]{32}$"
+    if name == "id" and path.startswith("/v1/discrepancies"):
+        return _DISCREPANCY
     if name == "id" and path.startswith("/v1/payments"):
         return "^pay_[0-9a-f]{32}$"
     if name == "id" and path.startswith("/v1/acquirer-reports"):

@@ -21,6 +21,7 @@ from gateway.api import (
     probes,
     recipient_routes,
     recipients,
+    reconciliation_routes,
     scans,
     settlement,
 )
@@ -62,6 +63,7 @@ def routes() -> list[Route]:
         *_settlement(),
         *_payouts(),
         *obligation_routes.routes(),
+        *reconciliation_routes.routes(),
         *recipient_routes.routes(),
         *_billers(),
         *_probes(),

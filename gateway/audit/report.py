@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 import splitcore
-from gateway.audit import obligations, seals, store, store_obligations
+from gateway.audit import arrivals, obligations, seals, store, store_obligations
 from gateway.audit.replay import AuditPlan, Replay
 from gateway.audit.terms import Terms
 from gateway.config import StartRefused
@@ -64,6 +64,8 @@ async def audit(conn: asyncpg.Connection) -> dict[str, object]:
     async for problem in _payout_files(conn):
         complain(problem)
     async for problem in obligations.broken(conn):
+        complain(problem)
+    async for problem in arrivals.wrong(conn):
         complain(problem)
     unsealed = await store.unsealed(conn)
     for problem in seals.missing(unsealed):

@@ -15,6 +15,7 @@ PAGE_ROWS = 2000
 SEAL_PAGES_AT_ONCE = 32
 TIMEOUT_S = 3600.0
 GAUGES_TIMEOUT_S = 120.0
+ARRIVALS_WRONG = "SELECT rule, row, detail FROM arrivals_wrong"
 
 TOTALS = """
     SELECT (SELECT count(*) FROM payments) AS payments,

@@ -168,6 +168,25 @@ def status(batch: str | None, **given: str | None) -> None:
 
 
 @settle.command()
+@click.option("--date", metavar="YYYY-MM-DD", type=click.DateTime(["%Y-%m-%d"]), required=True)
+@click.option("--acquirer", metavar="NAME")
+@options.database
+def reconciliation(date: datetime, acquirer: str | None, **given: str | None) -> None:
+    """Show a day's payments four ways, an acquirer a line: online, reported, arrived, paid out."""
+
+    async def work(context: "Context") -> bytes:
+        import orjson
+
+        from gateway.flows import worklist
+
+        found: Any = await worklist.day(context, date.date(), acquirer)
+        return b"\n".join(orjson.dumps(one) for one in found["acquirers"])
+
+    if told := _on_context(given, work):
+        click.echo(told)
+
+
+@settle.command()
 @click.argument("row")
 @options.database
 def prove(row: str, **given: str | None) -> None:

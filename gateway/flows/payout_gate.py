@@ -9,9 +9,13 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from gateway.domain.ids import PAYMENT, shown
+from gateway.domain.refusals import Refusal
 from gateway.flows.context import Context
 from gateway.journal.db_transaction import reading
 from gateway.payouts.plausibility import HISTORY_MAX, Limits, check
+from gateway.reconciliation import store as arrival_store
+from gateway.reconciliation.store import Awaited
 from gateway.settlement import store as settlement_store
 from gateway.settlement.store import BatchRow, PositionRow
 
@@ -22,9 +26,16 @@ class Gate(Struct, frozen=True):
     owed: int
     before: list[int]
     limits: Limits
+    # What comes stays, and a batch gets no other payments: it may be looked at before the lock.
+    awaited: Sequence[Awaited] = ()
 
     def check(self, row: BatchRow, positions: Sequence[PositionRow], *, named: bool) -> None:
-        """Raises InvariantBroken or Refusal state_conflict, as payouts.plausibility does."""
+        """Raises InvariantBroken or Refusal state_conflict, as payouts.plausibility does, and
+        Refusal state_conflict while money of the batch is awaited, which no override lifts.
+        """
+        if self.awaited:
+            told = "; ".join(map(_told, self.awaited))
+            raise Refusal("state_conflict", f"Expected all money of the batch to be there; {told}")
         orders = sum(position.payable for position in positions)
         restored = row.restored_at is not None
         check(orders, self.owed, self.before, self.limits, restored=restored, named=named)
@@ -39,6 +50,16 @@ async def look(context: Context, batch: UUID) -> Gate | None:
             return None
         owed = await settlement_store.ledger_owes(conn, row.number)
         before = await settlement_store.paid_before(conn, row.number, HISTORY_MAX)
+        held = settings.hold_payouts_until_arrived == "yes"
+        awaited = await arrival_store.awaited(conn, row.number) if held else []
     most = settings.batch_payout_max_roubles * 100
     limits = Limits(most, settings.payout_jump_times, settings.payout_jump_from_roubles * 100)
-    return Gate(owed, before, limits)
+    return Gate(owed, before, limits, awaited)
+
+
+def _told(one: Awaited) -> str:
+    without = "" if one.comes is not None else ", who has no arrival terms"
+    return (
+        f"{one.payments} payments of {one.acquirer}{without}, {one.total} kopecks,"
+        f" the first {shown(PAYMENT, one.first)}"
+    )

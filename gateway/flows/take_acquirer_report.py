@@ -34,6 +34,7 @@ from gateway.domain.bill import SUBSCRIBER_ACCOUNT
 from gateway.domain.ids import PAYMENT, REPORT, earliest, shown
 from gateway.domain.payment import Payment
 from gateway.domain.refusals import Refusal
+from gateway.flows import reconcile
 from gateway.flows.accept_payment import Intake
 from gateway.flows.commit_group import Outcome
 from gateway.flows.context import Context
@@ -104,7 +105,10 @@ class Taking:
         finally:
             for part in waiting:
                 _abandon(part)
-        return await patiently(self._context, self._finish)
+        taken = await patiently(self._context, self._finish)
+        # Its money may have come before it.
+        await reconcile.match_all(self._context)
+        return taken
 
     async def _begin(self) -> None:
         now = self._context.clock.now()

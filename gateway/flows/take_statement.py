@@ -18,7 +18,7 @@ from gateway.domain.refusals import Refusal
 from gateway.domain.states import PAYOUT as PAYOUT_TABLE
 from gateway.domain.states import SETTLEMENT_BATCH as BATCH_TABLE
 from gateway.domain.states import next_state, told_of_batch
-from gateway.flows import tell_recipients
+from gateway.flows import incoming_money, reconcile, tell_recipients
 from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
 from gateway.journal.rows import Cut
@@ -27,6 +27,9 @@ from gateway.payouts.matching import (
     EXECUTED,
     KNOWN,
     RETURNED,
+    UNKNOWN_CREDIT,
+    UNKNOWN_DEBIT,
+    UNKNOWN_RETURN,
     Known,
     Verdict,
     instruction_of,
@@ -35,9 +38,14 @@ from gateway.payouts.matching import (
 )
 from gateway.payouts.statements.lines import Line, Statement
 from gateway.payouts.store import Move, Returned
+from gateway.reconciliation import store as arrival_store
+from gateway.reconciliation.store import Incoming
 from gateway.settlement import store as settlement_store
 
 Judged = list[tuple[Line, Verdict]]
+# Money of an acquirer's, which is brought together with its reports.
+INCOMING = "incoming"
+_NO_PAYOUT = (UNKNOWN_CREDIT, UNKNOWN_DEBIT, UNKNOWN_RETURN)
 _EVENTS = {EXECUTED: "execute", RETURNED: "return"}
 
 
@@ -65,12 +73,15 @@ async def take(
             found: dict[str, object] = orjson.loads(before)
             return found
         taken = await _judge(conn, statement.lines)
-        answer = _answer(resource, statement, taken)
+        incoming = await _incoming(conn, taken)
+        names = await arrival_store.names(conn, [one.caller for one in incoming])
+        answer = _answer(resource, statement, taken, incoming, names)
         now = context.clock.now()
         content = orjson.dumps(answer)
         await payout_store.add_statement(
             conn, resource, digest, statement, content, now, caller.number
         )
+        await arrival_store.add_lines(conn, resource, incoming)
         await payout_store.add_discrepancies(conn, resource, list(_discrepancies(taken)))
         await payout_store.move(conn, taken.moves, now, caller.number, resource)
         returned = [
@@ -88,7 +99,10 @@ async def take(
         await _move_batches(context, conn, taken, caller)
         return answer
 
-    return await once(context, claim, resource, act)
+    answer = await once(context, claim, resource, act)
+    # It is durable, and payers do not wait for what it brings together.
+    await reconcile.match_all(context)
+    return answer
 
 
 async def find(context: Context, statement: UUID) -> bytes:
@@ -120,6 +134,18 @@ async def _judge(conn: Any, lines: Sequence[Line]) -> Taken:
                 taken.moves.append(_moved(line, verdict.kind, verdict.payout))
     taken.judged.sort(key=lambda entry: entry[0].number)
     return taken
+
+
+async def _incoming(conn: Any, taken: Taken) -> list[Incoming]:
+    """The acquirers' lines among those that are no payout's; their verdicts say so then."""
+    lines = [line for line, verdict in taken.judged if verdict.kind in _NO_PAYOUT]
+    incoming, seen = await incoming_money.of_acquirers(conn, lines)
+    kinds = {one.number: INCOMING for one in incoming} | dict.fromkeys(seen, KNOWN)
+    taken.judged = [
+        (line, Verdict(kinds[line.number]) if line.number in kinds else verdict)
+        for line, verdict in taken.judged
+    ]
+    return incoming
 
 
 def _candidates(
@@ -161,12 +187,18 @@ def _payouts(judged: Judged) -> Iterable[Known]:
 
 def _discrepancies(taken: Taken) -> Iterable[tuple[int, str, UUID | None, int]]:
     for line, verdict in taken.judged:
-        if verdict.kind not in (EXECUTED, RETURNED, KNOWN):
+        if verdict.kind not in (EXECUTED, RETURNED, KNOWN, INCOMING):
             payout = None if verdict.payout is None else verdict.payout.id
             yield line.number, verdict.kind, payout, line.amount
 
 
-def _answer(resource: UUID, statement: Statement, taken: Taken) -> dict[str, object]:
+def _answer(
+    resource: UUID,
+    statement: Statement,
+    taken: Taken,
+    incoming: Sequence[Incoming],
+    names: dict[int, str],
+) -> dict[str, object]:
     discrepancies: list[dict[str, object]] = []
     for number, kind, payout, amount in _discrepancies(taken):
         one: dict[str, object] = {"kind": kind, "line": number, "amount": amount}
@@ -180,6 +212,15 @@ def _answer(resource: UUID, statement: Statement, taken: Taken) -> dict[str, obj
         "executed": [_told(line, one) for line, one in taken.of(EXECUTED)],
         "returned": [_told(line, one) for line, one in taken.of(RETURNED)],
         "known": len(taken.of(KNOWN)),
+        "incoming": [
+            {
+                "line": one.number,
+                "amount": one.amount,
+                "acquirer": names[one.caller],
+                "is_fee": one.is_fee,
+            }
+            for one in incoming
+        ],
         "discrepancies": discrepancies,
     }
 

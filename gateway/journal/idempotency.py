@@ -35,6 +35,9 @@ ROUTES = (
     "obligations",
     "obligation_withdrawals",
     "withdrawal_approvals",
+    "resolved_discrepancies",
+    "confirmed_discrepancies",
+    "rejected_discrepancies",
 )
 """Where keys are used; the position is the number that is stored, so the order never changes."""
 

@@ -198,7 +198,9 @@ async def drilled(
         database_url=url, pool_min=1, pool_max=4, workers=1, body_timeout_s=1, drain_s=30
     )
     chosen = settings or dataclasses.replace(usual, **(limits or {}))
-    often = patch.multiple(app, GAUGES_EVERY_S=0.1, WATCH_EVERY_S=0.1, GAUGES_SHARE=0)
+    often = patch.multiple(
+        app, GAUGES_EVERY_S=0.1, WATCH_EVERY_S=0.1, RECONCILE_EVERY_S=0.1, GAUGES_SHARE=0
+    )
     with often:
         async with (
             app.open_context(chosen, url, clock) as context,

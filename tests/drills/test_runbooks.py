@@ -232,6 +232,30 @@ async def test_a_debt_that_nothing_nets(database_url: str, tmp_path: Path) -> No
         assert fires("ReceivableAged", done) in (False, None)
 
 
+async def test_a_discrepancy_that_nobody_resolves(database_url: str, tmp_path: Path) -> None:
+    clock = Ahead()
+    async with region(database_url, tmp_path, clock) as (drill, gateway, _):
+        terms = {"comes": "by_report", "payer_inn": "7707083893"}
+        told = await gateway.send("PUT", "/v1/arrival-terms/acquirer", terms, role="operator")
+        assert told.status == 200
+        await gateway.pay(payment())
+        clock.by = 12 * DAY
+        oldest = 'kopeck_discrepancies_oldest_seconds{kind="not-reported"}'
+        aged = await drill.until(lambda m: m[oldest] > 7 * 86_400)
+        assert fires("DiscrepancyAged", aged) in (True, None)
+        assert "not-reported" in await drill.follow("DiscrepancyAged")
+        await gateway.send("PUT", "/v1/arrival-terms/acquirer", {"comes": "own"}, role="operator")
+        listed = await gateway.send("GET", "/v1/discrepancies", role="operator")
+        (one,) = listed.json["discrepancies"]
+        path = f"/v1/discrepancies/{one['id']}"
+        document = {"name": "act", "number": "1", "date": "2026-11-20", "text": "own"}
+        body = {"outcome": "explained", "evidence": document}
+        await gateway.send("POST", f"{path}/resolve", body, role="operator", key="dr")
+        await gateway.send("POST", f"{path}/confirm", {}, role="approver", key="dc")
+        done = await drill.until(lambda m: m[oldest] == 0)
+        assert fires("DiscrepancyAged", done) in (False, None)
+
+
 async def test_clocks_that_differ(database_url: str, tmp_path: Path) -> None:
     clock = Ahead()
     async with region(database_url, tmp_path, clock) as (drill, _, _):
