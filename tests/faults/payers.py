@@ -12,6 +12,7 @@ from tests.faults.history import History, Sent
 
 PAYERS = 24
 SENT_MAX = 200_000
+TRIES_MAX = 3_000
 _ANSWER_S = 20.0
 _PAUSE_S = 0.02
 LOST = (aiohttp.ClientError, TimeoutError, OSError)
@@ -26,13 +27,26 @@ async def until(condition: Callable[[], bool], seconds: float, what: str) -> Non
 
 
 class Payers:
-    """Sends payments to `port` and writes down what it was told."""
+    """Sends payments to `port` and writes down what it was told.
 
-    def __init__(self, history: History, secret: str, port: int, seed: int) -> None:
+    Who `insists` sends a payment of unknown outcome again, with its key, until it is known.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        secret: str,
+        port: int,
+        seed: int,
+        *,
+        host: str = "127.0.0.1",
+        insists: bool = False,
+    ) -> None:
         self.history = history
         self.answers: Counter[int] = Counter()
         self._secret = secret
-        self._url = f"http://127.0.0.1:{port}"
+        self._url = f"http://{host}:{port}"
+        self._insists = insists
         self._dice = random.Random(seed)
         self._stopping = False
 
@@ -88,6 +102,9 @@ class Payers:
             # One payment in ten is for an account that no bill was loaded for.
             number = self._dice.randrange(22)
             sent = self.history.send(f"A{number}", self._dice.randint(1, 50_000))
+            if self._insists:
+                await self._insist(session, sent)
+                continue
             while not await self._send(session, sent):
                 if self._stopping:
                     break
@@ -107,7 +124,9 @@ class Payers:
         return True
 
     async def _insist(self, session: aiohttp.ClientSession, sent: Sent) -> None:
-        while sent.payment is None:
+        for _ in range(TRIES_MAX):
+            if sent.payment is not None:
+                return
             await self._send(session, sent)
             if sent.payment is None:
                 await asyncio.sleep(_PAUSE_S)

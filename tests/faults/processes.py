@@ -27,7 +27,10 @@ SMALL = {"shared_buffers": "64MB", "max_wal_size": "512MB", "min_wal_size": "32M
 class Gateway:
     """`kopeck serve`, started again and again on one port."""
 
-    def __init__(self, folder: Path, *options: str, **environ: str) -> None:
+    def __init__(
+        self, folder: Path, *options: str, host: str = "127.0.0.1", **environ: str
+    ) -> None:
+        self.host = host
         self.port = 0
         self._options = options
         self._folder = folder
@@ -50,12 +53,13 @@ class Gateway:
         """Returns once a worker answers."""
         output = self._launch()
         line = await asyncio.wait_for(asyncio.to_thread(output.readline), SERVING_AGAIN_S)
-        match = re.fullmatch(r"kopeck listening on http://127\.0\.0\.1:(\d+)\n", line)
+        match = re.fullmatch(rf"kopeck listening on http://{re.escape(self.host)}:(\d+)\n", line)
         assert match is not None, f"{line!r}: {self.said()}"
         self.port = int(match[1])
 
     def _launch(self) -> IO[str]:
-        words = [sys.executable, "-m", "gateway", "serve", "--port", str(self.port)]
+        words = [sys.executable, "-m", "gateway", "serve"]
+        words += ["--host", self.host, "--port", str(self.port)]
         with open(self._folder / "serve.log", "ab") as log:
             self._process = subprocess.Popen(
                 [*words, *self._options],
