@@ -9,14 +9,14 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import uvloop
 from aiohttp import http_parser, web
 
-from gateway import __version__
+from gateway import __version__, logs
 from gateway.acquirer_reports import layouts
 from gateway.acquirers.connected import Acquirers, connect
 from gateway.api import encode, openapi, table
@@ -24,7 +24,7 @@ from gateway.api.call import House
 from gateway.api.door import Door
 from gateway.api.hot import HotRoad
 from gateway.api.rate_limit import RateLimit
-from gateway.api.request import log_bug
+from gateway.api.request_log import RequestLog
 from gateway.api.routes import RouteTable
 from gateway.api.server import Server
 from gateway.audit import gauges
@@ -85,7 +85,9 @@ def run_worker(settings: Settings, slot: int) -> int:
     """
     refuse_unsafe_interpreter()
     use_slot(slot)
-    return uvloop.run(_serve(settings, slot))
+    with logs.Lines() as lines:
+        logs.install(settings.log_level, lines.write)
+        return uvloop.run(_serve(settings, slot, lines.write))
 
 
 def refuse_unsafe_interpreter() -> None:
@@ -102,7 +104,7 @@ def refuse_unsafe_interpreter() -> None:
         raise StartRefused("Expected aiohttp's compiled HTTP parser, was the one in Python")
 
 
-async def _serve(settings: Settings, slot: int) -> int:
+async def _serve(settings: Settings, slot: int, write: Callable[[bytes], None]) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -110,7 +112,7 @@ async def _serve(settings: Settings, slot: int) -> int:
     telemetry = Telemetry(__version__, BACKEND)
     async with (
         open_context(settings) as context,
-        running(context, telemetry, slot) as server,
+        running(context, telemetry, slot, write) as server,
     ):
         gc.collect()
         gc.freeze()
@@ -144,13 +146,20 @@ async def open_context(
 
 @asynccontextmanager
 async def running(
-    context: Context, telemetry: Telemetry, slot: int
+    context: Context,
+    telemetry: Telemetry,
+    slot: int,
+    write: Callable[[bytes], None] | None = None,
 ) -> AsyncIterator[web.ServerRunner]:
-    """A door with all behind it; on leaving: accept no more, finish what is in flight, close."""
+    """A door with all behind it; on leaving: accept no more, finish what is in flight, close.
+
+    `write` takes the line of each request.
+    """
+    log = RequestLog(context.settings.log_level, slot, write)
     async with (
         connect(context.settings.acquirers) as acquirers,
         _telling(context, telemetry) as webhooks,
-        _running(context, telemetry, slot, acquirers, webhooks) as runner,
+        _running(context, telemetry, slot, acquirers, webhooks, log) as runner,
     ):
         yield runner
 
@@ -174,7 +183,12 @@ async def _telling(context: Context, telemetry: Telemetry) -> AsyncIterator[Webh
 
 @asynccontextmanager
 async def _running(
-    context: Context, telemetry: Telemetry, slot: int, acquirers: Acquirers, webhooks: Webhooks
+    context: Context,
+    telemetry: Telemetry,
+    slot: int,
+    acquirers: Acquirers,
+    webhooks: Webhooks,
+    log: RequestLog,
 ) -> AsyncIterator[web.ServerRunner]:
     settings = context.settings
     intake = Intake(context, telemetry)
@@ -205,7 +219,7 @@ async def _running(
         stopping=asyncio.Event(),
         loop=asyncio.get_running_loop(),
     )
-    door = Door(house, routes, limit)
+    door = Door(house, routes, limit, log)
     server = make_server(door, settings, HotRoad(house, door, routes.hot()))
     runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
     await intake.start()
@@ -294,7 +308,7 @@ async def _count_money(context: Context, telemetry: Telemetry) -> None:
             async with context.connection() as conn:
                 telemetry.waiting(await waiting_tries(context, conn))
         except Exception as failure:
-            log_bug(failure, "the money gauges")
+            logs.bug(failure, "the money gauges")
         await asyncio.sleep(GAUGES_EVERY_S)
 
 
@@ -326,7 +340,7 @@ async def _look(context: Context, telemetry: Telemetry) -> None:
             async with context.connection() as conn:
                 telemetry.webhooks(*await deliver_webhooks.waiting(context, conn))
         except Exception as failure:
-            log_bug(failure, "the standing gauges")
+            logs.bug(failure, "the standing gauges")
         await asyncio.sleep(WATCH_EVERY_S)
 
 
@@ -336,7 +350,7 @@ async def _seal(context: Context) -> None:
         try:
             await seal_all(context)
         except Exception as failure:
-            log_bug(failure, "the seals")
+            logs.bug(failure, "the seals")
         await asyncio.sleep(SEAL_EVERY_S)
 
 

@@ -1,6 +1,5 @@
 """The acquirers of one worker, connected: their connections are opened and closed here."""
 
-import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -8,12 +7,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from gateway import logs
 from gateway.acquirers.exchange import Exchange
 from gateway.acquirers.kinds import KINDS, Wiring
 from gateway.acquirers.settings import AcquirerSettings, load, secret
 from gateway.acquirers.words import Acquirer
 
-log = logging.getLogger("kopeck.acquirers")
+log = logs.logger("kopeck.acquirers")
 
 SANDBOX: Final = "sandbox"
 
@@ -49,6 +49,6 @@ async def connect(path: Path | None) -> AsyncIterator[Acquirers]:
                 }
                 wiring = Wiring(exchange, one.options, secrets)
                 if one.kind == SANDBOX:
-                    log.warning("acquirer %s is a sandbox: it takes no money", name)
+                    log.warning("a sandbox takes no money", acquirer=name)
                 found[name] = Connected(name, one, KINDS[one.kind].make(wiring))
         yield found

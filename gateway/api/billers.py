@@ -4,16 +4,16 @@ What fails is told in the protocol's own results. Nothing of a request is logged
 the caller's key, and its parameters name people.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from gateway import logs
 from gateway.api import reading, replies
 from gateway.api.call import Call, House
 from gateway.api.failures import told as told_code
 from gateway.api.payments import failed_as
 from gateway.api.replies import Reply
-from gateway.api.request import Request, log_bug
+from gateway.api.request import Request
 from gateway.billers import fields, osmp, sber, xml
 from gateway.billers.requests import METHOD
 from gateway.billers.verdicts import verdict_of
@@ -24,7 +24,7 @@ from gateway.flows import serve_biller
 
 FORM_TYPES: Final = ("application/x-www-form-urlencoded",)
 
-log = logging.getLogger("kopeck.api")
+log = logs.logger("kopeck.api")
 
 Read = Callable[[Mapping[str, str] | None], Asked]
 Write = Callable[[Asked, Told], bytes]
@@ -84,7 +84,7 @@ def _turned_away(
 
 def _failed(house: House, asked: Asked, failure: Exception, write: Write) -> Reply:
     if told_code(failure)[0] == "internal":
-        log_bug(failure, f"the protocol {asked.protocol}")
+        logs.bug(failure, f"the protocol {asked.protocol}")
     return _told(house, asked, Told(verdict=verdict_of(failure, asked.command)), write)
 
 
@@ -101,10 +101,10 @@ def _alarm(house: House, call: Call, asked: Asked, failure: OperationDiffers) ->
     """One line and one count for an operation that came again with something else."""
     house.telemetry.biller_conflict(asked.protocol, failure.differs)
     log.warning(
-        "An operation of caller %d came again by %s with another %s: refused",
-        call.caller.number,
-        asked.protocol,
-        failure.differs,
+        "an operation came again with something else",
+        caller=call.caller.name,
+        protocol=asked.protocol,
+        differs=failure.differs,
     )
 
 

@@ -10,19 +10,23 @@ from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
+from gateway import logs
 from gateway.api import problems, reading, replies
 from gateway.api.authenticate import Authenticator
 from gateway.api.call import Call, House
 from gateway.api.failures import told
 from gateway.api.rate_limit import RateLimit
 from gateway.api.replies import Reply
-from gateway.api.request import Request, log_bug
+from gateway.api.request import Request
+from gateway.api.request_log import RequestLog
 from gateway.api.routes import EVERYBODY, JSON_BODY, NO_BODY, InOwnWords, Route, RouteTable
 from gateway.domain import ids
 from gateway.domain.party import Caller
 from gateway.domain.refusals import Refusal, Unavailable
 
 UNMATCHED: Final = "unmatched"
+# Where a request keeps who sent it, for its line in the log.
+CALLER: Final = web.RequestKey("caller", Caller)
 NO_PATH: Final = "Expected a path of this gateway; /docs lists them"
 
 _VERSIONS: Final = (HttpVersion11, HttpVersion10)
@@ -55,11 +59,12 @@ Answer = Reply | web.StreamResponse
 class Door:
     """Answers every request of one worker; `in_flight` counts those that are gated."""
 
-    def __init__(self, house: House, table: RouteTable, limit: RateLimit) -> None:
+    def __init__(self, house: House, table: RouteTable, limit: RateLimit, log: RequestLog) -> None:
         settings = house.context.settings
         self._house = house
         self._table = table
         self._limit = limit
+        self._log = log
         self._authenticator = Authenticator(house.context)
         self._body_max = settings.body_bytes_max
         self._body_timeout_s = settings.body_timeout_s
@@ -112,6 +117,7 @@ class Door:
 
     async def _answer(self, request: Request) -> Answer:
         name = UNMATCHED
+        started = self._house.loop.time()
         try:
             if request.version not in _VERSIONS:
                 raise Refusal("http_version_not_supported", "Expected HTTP/1.1 or HTTP/1.0")
@@ -127,14 +133,40 @@ class Door:
         except Exception as failure:
             if request.writer.output_size > 0 or request.transport is None:
                 if told(failure)[0] == "internal":
-                    log_bug(failure, name)
+                    logs.bug(failure, name)
                 _break_off(request)
                 raise ConnectionResetError("The answer broke off") from failure
             reply = self._problem(request, failure)
+        given = request.headers.get("X-Request-Id")
+        outcome = replies.OK_OUTCOME
         if isinstance(reply, Reply):
-            echo(reply, request.headers.get("X-Request-Id"))
-        self._house.telemetry.answered(name, reply.status)
+            echo(reply, given)
+            outcome = reply.outcome
+        self.tell(
+            name,
+            reply.status,
+            outcome,
+            request.get(CALLER),
+            started,
+            given,
+            request.headers.get("traceparent"),
+        )
         return reply
+
+    def tell(
+        self,
+        route: str,
+        status: int,
+        outcome: str,
+        caller: Caller | None,
+        started: float,
+        request_id: str | None,
+        traceparent: str | None,
+    ) -> None:
+        """Counts a request that is answered, and writes its line; `started` by the loop's clock."""
+        self._house.telemetry.answered(route, status)
+        seconds = self._house.loop.time() - started
+        self._log.answered(route, status, outcome, caller, seconds, request_id, traceparent)
 
     async def _serve(self, route: Route, request: Request, names: tuple[str, ...]) -> Answer:
         if route.in_own_words is not None:
@@ -145,7 +177,9 @@ class Door:
         caller = None
         if route.roles is not EVERYBODY:
             given = request.headers.getall("Authorization", [])
-            caller = await self.let_in(route, given)
+            caller = await self._recognise(route, given)
+            request[CALLER] = caller
+            await self._admit(caller)
         return await self._carry_out(route, request, names, caller)
 
     async def _serve_in_own_words(
@@ -156,6 +190,7 @@ class Door:
         if route.key_in_path:
             given = [f"Bearer {names[-1]}"]
         caller = await self._recognise(route, given)
+        request[CALLER] = caller
         try:
             await self._admit(caller)
             return await self._carry_out(route, request, names, caller)
@@ -255,7 +290,7 @@ def problem(failure: Exception, *, marked: bool) -> Reply:
     if code == "internal":
         # What the caller can quote to us, and what stands in the log.
         mark = ids.new_id().hex
-        log_bug(failure, f"request {mark}")
+        logs.bug(failure, "a request", mark=mark)
         if not marked:
             extra = replies.header("X-Request-Id", mark)
     retry_after_s = None

@@ -16,6 +16,7 @@ from gateway.api.payments import Paying
 from gateway.api.replies import Reply
 from gateway.api.request import Connection
 from gateway.api.routes import Route
+from gateway.domain.party import Caller
 from gateway.domain.payment import Receipt
 from gateway.domain.refusals import Unavailable
 from gateway.flows.context import Answer
@@ -46,11 +47,16 @@ class Doorstep(Protocol):
 class _Asked(Paying):
     """A payment of a hot connection: what it waits for, and what its answer needs."""
 
-    __slots__ = ("entered", "future", "request_id")
+    __slots__ = ("begun", "caller", "entered", "future", "request_id", "traceparent")
 
-    def __init__(self, house: House, request_id: str | None) -> None:
+    def __init__(
+        self, house: House, request_id: str | None, traceparent: str | None, begun: float
+    ) -> None:
         super().__init__(house)
         self.request_id = request_id
+        self.traceparent = traceparent
+        self.begun = begun
+        self.caller: Caller | None = None
         self.entered = False
         self.future: (
             asyncio.Future[Receipt] | asyncio.Future[Answer] | asyncio.Future[Receipt | Answer]
@@ -72,21 +78,36 @@ class HotRoad:
         self._overloaded = door.overloaded()
         self._asking: set[asyncio.Task[Receipt | Answer]] = set()
 
-    def refusal(self, request_id: str | None) -> bytes | None:
+    def refusal(self, request_id: str | None, traceparent: str | None) -> bytes | None:
         """The whole answer to a payment for which there is no room; None where there is."""
         if not self._door.full or self.stopping.is_set():
             return None
         reply = door.problem(self._overloaded, marked=True)
         door.echo(reply, request_id)
-        self._house.telemetry.answered(self._route.name, reply.status)
+        self._door.tell(
+            self._route.name,
+            reply.status,
+            reply.outcome,
+            None,
+            self.loop.time(),
+            request_id,
+            traceparent,
+        )
         return reply.whole()
 
-    def ask(self, authorization: str, key: str, request_id: str | None, content: bytes) -> _Asked:
+    def ask(
+        self,
+        authorization: str,
+        key: str,
+        request_id: str | None,
+        traceparent: str | None,
+        content: bytes,
+    ) -> _Asked:
         """Lets a payment in and queues it; its future has the receipt, or why there is none."""
         self._door.begin()
-        asked = _Asked(self._house, request_id)
+        asked = _Asked(self._house, request_id, traceparent, self.loop.time())
         try:
-            caller = self._door.let_in_now(self._route, authorization)
+            asked.caller = caller = self._door.let_in_now(self._route, authorization)
             if caller is None:
                 asked.future = self._ask_first(asked, authorization, key, content)
             else:
@@ -104,7 +125,7 @@ class HotRoad:
         """The same, where the caller has to be looked up: once a second for a busy one."""
 
         async def ask() -> Receipt | Answer:
-            caller = await self._door.let_in(self._route, [authorization])
+            asked.caller = caller = await self._door.let_in(self._route, [authorization])
             self._door.enter()
             asked.entered = True
             return await asked.queue(content, [key], caller.number)
@@ -121,7 +142,15 @@ class HotRoad:
         except Exception as failure:
             reply = door.problem(failure, marked=asked.request_id is not None)
         door.echo(reply, asked.request_id)
-        self._house.telemetry.answered(self._route.name, reply.status)
+        self._door.tell(
+            self._route.name,
+            reply.status,
+            reply.outcome,
+            asked.caller,
+            asked.begun,
+            asked.request_id,
+            asked.traceparent,
+        )
         if asked.entered:
             self._door.leave()
         self._door.end()
@@ -223,15 +252,17 @@ class HotConnection(asyncio.Protocol):
                 plainly = plain.may_begin(content, at)
                 need = size - at + 1
                 break
-            key, request_id, body_at, end = head
+            key, request_id, traceparent, body_at, end = head
             plainly = end - body_at <= road.body_max
             if end > size or not plainly:
                 need = end - at
                 break
             at = end
-            if not pending and self._refused(request_id):
+            if not pending and self._refused(request_id, traceparent):
                 continue
-            asked = road.ask(shape.authorization, key, request_id, content[body_at:end])
+            asked = road.ask(
+                shape.authorization, key, request_id, traceparent, content[body_at:end]
+            )
             pending.append(asked)
             asked.future.add_done_callback(self._answer)
         self._shape = shape
@@ -247,12 +278,12 @@ class HotConnection(asyncio.Protocol):
         else:
             self._leave()
 
-    def _refused(self, request_id: str | None) -> bool:
+    def _refused(self, request_id: str | None, traceparent: str | None) -> bool:
         """Whether there is no room for a payment, which is answered then and there: what a flood is
         refused by is taken from those who are served.
         """
         road, transport = self._road, self._transport
-        refusal = road.refusal(request_id)
+        refusal = road.refusal(request_id, traceparent)
         if refusal is None:
             return False
         if transport is not None and not transport.is_closing():

@@ -58,12 +58,18 @@ class Paying:
         """The answer to a payment that is durable."""
         telemetry = self._house.telemetry
         if isinstance(receipt, Answer):
-            telemetry.payment(self._method, "replayed" if receipt.replayed else "started")
-            return kept(replies.CREATED, receipt)
-        telemetry.payment(self._method, outcome_of(receipt))
+            outcome = "replayed" if receipt.replayed else "started"
+            telemetry.payment(self._method, outcome)
+            reply = kept(replies.CREATED, receipt)
+            reply.outcome = outcome
+            return reply
+        outcome = outcome_of(receipt)
+        telemetry.payment(self._method, outcome)
         telemetry.payment_seconds.observe(self._house.loop.time() - self._started)
         extra = replies.REPLAYED if receipt.replayed else b""
-        return Reply(replies.CREATED, encode.payment(receipt.payment), replies.JSON, extra)
+        reply = Reply(replies.CREATED, encode.payment(receipt.payment), replies.JSON, extra)
+        reply.outcome = outcome
+        return reply
 
     def failed(self, failure: BaseException) -> None:
         """Counts a payment that was not taken; what was refused before its body is none."""

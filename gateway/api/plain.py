@@ -15,10 +15,11 @@ HEAD_BYTES_MAX: Final = 4_096
 _KEY: Final = b"idempotency-key"
 _LENGTH: Final = b"content-length"
 _REQUEST_ID: Final = b"x-request-id"
+_TRACEPARENT: Final = b"traceparent"
 _AUTHORIZATION: Final = b"authorization"
 _NEEDED: Final = {b"host", _AUTHORIZATION, _KEY, _LENGTH}
 # Of these the values change from request to request; all else of a head tends to be the same.
-_VARYING: Final = (_KEY, _LENGTH, _REQUEST_ID)
+_VARYING: Final = (_KEY, _LENGTH, _REQUEST_ID, _TRACEPARENT)
 
 _key_form: Final = re.compile(rb"[!-~]{1,255}").fullmatch
 _length_form: Final = re.compile(rb"[1-9][0-9]{0,6}").fullmatch
@@ -40,7 +41,7 @@ _FORMS: Final = {
     b"accept-encoding": _text_form,
     b"accept-language": _text_form,
     b"user-agent": _text_form,
-    b"traceparent": _text_form,
+    _TRACEPARENT: _text_form,
     b"tracestate": _text_form,
     b"x-forwarded-for": _text_form,
     b"x-forwarded-host": _text_form,
@@ -49,8 +50,8 @@ _FORMS: Final = {
 }
 
 
-Head = tuple[str, str | None, int, int]
-"""What a plain head tells: the key, the request's id, where the body begins and where it ends."""
+Head = tuple[str, str | None, str | None, int, int]
+"""What a plain head tells: the key, the request's id, its trace, where the body begins and ends."""
 
 
 class Shape:
@@ -66,7 +67,7 @@ class Shape:
         self._first = fixed[0]
         self._first_size = len(fixed[0])
         self._others = [(piece, len(piece)) for piece in fixed[1:]]
-        # Where among the varying values each one stands; an id of the request need not be there.
+        # Where among the varying values each one stands; the key and the length have to be there.
         self._places = tuple(varying.index(name) if name in varying else -1 for name in _VARYING)
 
     def read(self, content: bytes, at: int) -> Head | None:
@@ -81,16 +82,20 @@ class Shape:
                 return None
             values.append(content[start:end])
             start = end + size
-        key_at, length_at, id_at = self._places
+        key_at, length_at, id_at, trace_at = self._places
         key, length = values[key_at], values[length_at]
         if _key_form(key) is None or _length_form(length) is None:
             return None
-        if id_at < 0:
-            return key.decode(), None, start, start + int(length)
-        given = values[id_at]
-        if _request_id_form(given) is None:
-            return None
-        return key.decode(), given.decode(), start, start + int(length)
+        given = trace = None
+        if id_at >= 0:
+            if _request_id_form(values[id_at]) is None:
+                return None
+            given = values[id_at].decode()
+        if trace_at >= 0:
+            if _text_form(values[trace_at]) is None:
+                return None
+            trace = values[trace_at].decode()
+        return key.decode(), given, trace, start, start + int(length)
 
 
 def shape_of(content: bytes, at: int) -> Shape | None:

@@ -18,14 +18,19 @@ NDJSON = "application/x-ndjson"
 
 SAFE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
+OK_OUTCOME = "ok"
+
 OK = 200
 CREATED = 201
 
 
 class Reply:
-    """A whole answer: status, body and what else stands in its head."""
+    """A whole answer: status, body and what else stands in its head.
 
-    __slots__ = ("content", "content_type", "extra", "keep_alive", "status")
+    `outcome` is the word that its line in the log has: a problem's code, or what became of it.
+    """
+
+    __slots__ = ("content", "content_type", "extra", "keep_alive", "outcome", "status")
 
     def __init__(
         self, status: int, content: bytes, content_type: str = JSON, extra: bytes = b""
@@ -35,6 +40,7 @@ class Reply:
         self.content_type = content_type
         self.extra = extra
         self.keep_alive: bool | None = None
+        self.outcome = OK_OUTCOME
 
     def force_close(self) -> None:
         """The connection ends after this answer."""
@@ -100,4 +106,6 @@ def problem(code: str, detail: str, extra: bytes = b"", retry_after_s: int | Non
     if code == "unauthenticated":
         extra += header("WWW-Authenticate", 'Bearer realm="kopeck"')
     content = problems.content(code, detail)
-    return Reply(problems.status_of(code), content, problems.MEDIA_TYPE, extra)
+    reply = Reply(problems.status_of(code), content, problems.MEDIA_TYPE, extra)
+    reply.outcome = code
+    return reply

@@ -3,15 +3,12 @@
 No version banner, problems instead of aiohttp's own error pages, nothing of a request in a log.
 """
 
-import logging
-import traceback
 from typing import Any
 
 from aiohttp import web
 
+from gateway import logs
 from gateway.api import replies
-
-log = logging.getLogger("kopeck.api")
 
 
 class Request(web.BaseRequest):
@@ -38,7 +35,7 @@ class Connection(web.RequestHandler):
             reply = replies.problem("malformed", "Expected a well-formed HTTP request")
         else:
             if exc is not None:
-                log_bug(exc, "the server")
+                logs.bug(exc, "the server")
             reply = replies.problem("internal", "The request was not carried out")
         reply.force_close()
         return reply
@@ -47,19 +44,9 @@ class Connection(web.RequestHandler):
         """aiohttp's own complaints, by kind only."""
         failure = more.get("exc_info")
         if isinstance(failure, BaseException):
-            log_bug(failure, "the server")
+            logs.bug(failure, "the server")
 
     def close_if_idle(self) -> None:
         """Ends a connection on which nothing was asked that is not answered yet."""
         if not self._request_in_progress and not self._messages:
             self.force_close()
-
-
-def log_bug(failure: BaseException, where: str) -> None:
-    """One line for a failure nobody expected: its kind and our lines it passed, no values.
-
-    The message is left out, as it may quote what a caller sent or what stands in a row.
-    """
-    frames = traceback.extract_tb(failure.__traceback__)
-    path = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-12:]))
-    log.error("%s in %s: %s", type(failure).__name__, where, path)

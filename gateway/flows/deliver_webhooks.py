@@ -6,13 +6,13 @@ again under the same id. What fails waits for its own next try and holds up no o
 """
 
 import asyncio
-import logging
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
 import orjson
 
+from gateway import logs
 from gateway.domain import event
 from gateway.domain.ids import EVENT, shown
 from gateway.flows.context import Context
@@ -23,7 +23,7 @@ from gateway.webhooks.rows import Due
 from gateway.webhooks.secrets import Seal
 from gateway.webhooks.sending import Reply, Sender
 
-log = logging.getLogger("kopeck.webhooks")
+log = logs.logger("kopeck.webhooks")
 
 LOOK_EVERY_S: Final = 0.5
 PUBLISHED_AT_ONCE: Final = 1_000
@@ -132,12 +132,8 @@ class Deliverer:
             await store.attempted(conn, due, now, reply.outcome, reply.status, state, following)
             await store.let_go(conn, due, now if delivered else now + PAUSE)
             if reason is not None and await store.disable(conn, due.webhook, reason, now):
-                log.error("a webhook is disabled: %s", reason)
+                log.error("a webhook is disabled", reason=reason)
 
 
 def _log(failure: Exception) -> None:
-    log.error(
-        "webhooks: %s at %s",
-        type(failure).__name__,
-        failure.__traceback__ and failure.__traceback__.tb_lineno,
-    )
+    logs.bug(failure, "webhooks")

@@ -5,7 +5,6 @@ booked through the intake under a key of the try's own. So each counts once, whi
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
@@ -14,6 +13,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from gateway import logs
 from gateway.acquirers import store
 from gateway.acquirers.connected import Connected
 from gateway.acquirers.requests import WATCH_EVERY, WATCHED, Authorisation, pause
@@ -36,7 +36,7 @@ from gateway.flows.context import Context
 from gateway.flows.patience import patiently
 from gateway.journal.db_transaction import writing
 
-log = logging.getLogger("kopeck.acquirers")
+log = logs.logger("kopeck.acquirers")
 
 EVENTS: Final = {
     PENDING: "wait",
@@ -81,10 +81,10 @@ async def ask(connected: Connected, question: Awaitable[Answer]) -> Answer:
         async with asyncio.timeout(connected.settings.asking_s):
             return await question
     except (NoAnswer, TimeoutError) as silence:
-        log.info("acquirer %s: no answer, %s", connected.name, str(silence) or "in time")
+        log.info("no answer", acquirer=connected.name, why=str(silence) or "in time")
     except Exception as fault:
         # Its message might repeat what the acquirer said, of the payer too.
-        log.error("acquirer %s: a fault of its connector, %s", connected.name, type(fault).__name__)
+        log.error("a fault of a connector", acquirer=connected.name, failure=type(fault).__name__)
     return Answer(UNKNOWN)
 
 
@@ -114,7 +114,7 @@ class Hearing:
             heard = await patiently(self._context, lambda: _past_others(attempt))
         except store.Doubled:
             # One operation is not the money of two orders; whose it is, a person has to find out.
-            log.error("acquirer %s: told %s another order's operation", connected.name, payment)
+            log.error("another order's operation", acquirer=connected.name, payment=str(payment))
             answer = Answer(UNKNOWN)
             heard = await patiently(self._context, attempt)
         if heard is None:
@@ -187,14 +187,16 @@ class Hearing:
         kind = after.kind
         differs = answer.state == ACCEPTED and answer.amount not in (None, after.total)
         if differs:
-            log.error("acquirer %s: took another sum than asked of %s", after.acquirer, after.id)
+            log.error("another sum than asked", acquirer=after.acquirer, payment=str(after.id))
             self._observe.authorisation(kind, "amount_differs")
         if before.state == after.state:
             return
         if after.state == "taken":
             late = before.state == "declined"
             if late:
-                log.error("acquirer %s: took %s after it was declined", after.acquirer, after.id)
+                log.error(
+                    "taken after it was declined", acquirer=after.acquirer, payment=str(after.id)
+                )
             self._observe.authorisation(kind, "accepted_late" if late else "accepted")
         elif after.state in ("declined", "unknown"):
             self._observe.authorisation(kind, after.state)

@@ -5,11 +5,11 @@ holds up nobody else's, as each has a poller of its own.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any, Final
 
+from gateway import logs
 from gateway.acquirers import store
 from gateway.acquirers.connected import Connected
 from gateway.acquirers.requests import Authorisation
@@ -17,7 +17,7 @@ from gateway.flows.context import Context
 from gateway.flows.hear_acquirer import Hearing, ask
 from gateway.flows.refund_by_acquirer import Refunding
 
-log = logging.getLogger("kopeck.acquirers")
+log = logs.logger("kopeck.acquirers")
 
 LOOK_EVERY_S: Final = 0.5
 AT_ONCE: Final = 16
@@ -88,9 +88,4 @@ class Poller:
             self._log(failure)
 
     def _log(self, failure: Exception) -> None:
-        log.error(
-            "polling acquirer %s: %s at %s",
-            self._connected.name,
-            type(failure).__name__,
-            failure.__traceback__ and failure.__traceback__.tb_lineno,
-        )
+        logs.bug(failure, "polling an acquirer", acquirer=self._connected.name)

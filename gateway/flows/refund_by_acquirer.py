@@ -6,7 +6,6 @@ money from recipients again where the acquirer declines. What an acquirer does n
 for again under the same id.
 """
 
-import logging
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Final
@@ -15,6 +14,7 @@ from uuid import UUID
 import msgspec
 import orjson
 
+from gateway import logs
 from gateway.acquirers import store
 from gateway.acquirers.connected import Acquirers, Connected
 from gateway.acquirers.requests import AcquirerRefund, Authorisation, pause
@@ -36,7 +36,7 @@ from gateway.journal.db_transaction import writing
 from gateway.journal.idempotency import StoredClaim, check_same
 from gateway.journal.rows import Cut
 
-log = logging.getLogger("kopeck.acquirers")
+log = logs.logger("kopeck.acquirers")
 
 LEASE_MARGIN: Final = timedelta(seconds=1)
 _SETTLED: Final = ("refunded", "declined")
@@ -136,7 +136,7 @@ class Refunding:
         now = self._context.clock.now()
         event = EVENTS[answer.state]
         if event == "take" and answer.amount not in (None, before.amount):
-            log.error("acquirer %s: gave back another sum of %s", before.acquirer, before.id)
+            log.error("gave back another sum", acquirer=before.acquirer, refund=str(before.id))
             event = "lose"
         absent_from = before.created_at + timedelta(seconds=connected.settings.absent_after_s)
         if event == "miss" and now < absent_from:
@@ -226,7 +226,7 @@ class Refunding:
         try:
             await once(self._context, claim, one.id, act)
         except Unavailable:
-            log.warning("acquirer %s: a refund is to be booked later", one.acquirer)
+            log.warning("a refund is to be booked later", acquirer=one.acquirer)
 
     async def _again(self, claim: Claim, caller: Caller, first: StoredClaim) -> Kept:
         if first.answer is not None or first.resource is None:

@@ -4,7 +4,6 @@ Payers of a code or a deep link pay by POST to the page it names; ?outcome=decli
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -13,6 +12,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from gateway import logs
 from gateway.acquirers.sandbox import (
     SIGNATURE,
     OrderSaid,
@@ -35,7 +35,7 @@ from gateway.sandbox.bank import (
     Order,
 )
 
-log = logging.getLogger("kopeck.sandbox")
+log = logs.logger("kopeck.sandbox")
 
 BODY_BYTES_MAX: Final = 65_536
 # Longer than anybody waits for an answer.
@@ -195,7 +195,7 @@ class Sandbox:
                     if response.status == web.HTTPOk.status_code:
                         return
             except (aiohttp.ClientError, TimeoutError) as failure:
-                log.info("a callback found nobody: %s", type(failure).__name__)
+                log.info("a callback found nobody", failure=type(failure).__name__)
             await asyncio.sleep(min(self._delay_s * 2**number, CALLBACK_PAUSE_MAX_S))
 
 

@@ -5,7 +5,6 @@ read last. What cannot be read, or is not in its form, leaves the one before in 
 """
 
 import asyncio
-import logging
 import os
 import re
 import ssl
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 import aiohttp
+
+from gateway import logs
 
 DOCUMENT_BYTES_MAX: Final = 65_536
 # How long until the next look: at a file, after a failure, and at a URL that does not say.
@@ -28,7 +29,7 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 _MAX_AGE: Final = re.compile(r"(?:^|[,\s])max-age=([0-9]{1,9})(?:$|[,\s])", re.IGNORECASE)
 _AGE: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
-log = logging.getLogger("kopeck.storage")
+log = logs.logger("kopeck.storage")
 
 Value = TypeVar("Value")
 
@@ -80,7 +81,7 @@ class FreshDocument(Generic[Value]):
             return FILE_S
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as failure:
             # The kind alone: a URL may have a secret in it, and a document is not ours to quote.
-            log.warning("A document could not be read again: %s", type(failure).__name__)
+            log.warning("a document could not be read again", failure=type(failure).__name__)
             return AGAIN_S
 
     async def _fetch(self) -> float:

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from gateway import logs
 from gateway.config import PREFIX, TEST_PREFIX, Settings, StartRefused, environment
 from gateway.flows.wallets import wallets_of
 from gateway.storage import data_directory, postgres
@@ -29,6 +30,8 @@ from gateway.supervisor import metrics, port
 from gateway.supervisor.child import Child
 
 WORKER = (sys.executable, "-m", "gateway", "worker")
+
+log = logs.logger("kopeck.supervisor")
 
 # A worker that ends with this code says that starting it again would not help.
 EXIT_REFUSED = 2
@@ -80,6 +83,7 @@ def serve(settings: Settings, worker: Sequence[str] = WORKER) -> int:
     answered; 2 when a worker refused to start. Raises StartRefused when the gateway cannot start as
     asked. `worker` is the command of one worker, to which its slot is added.
     """
+    logs.install(settings.log_level, logs.write_now)
     # Every worker reads them for itself; what is wrong is said once, before anything runs.
     wallets_of(settings)
     signals = _Signals()
@@ -285,4 +289,4 @@ def _how(code: int) -> str:
 
 def _say(line: str) -> None:
     """For whoever watches the process; payments are never spoken of here."""
-    print(f"kopeck: {line}", file=sys.stderr, flush=True)
+    log.warning(line)

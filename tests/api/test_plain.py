@@ -35,8 +35,8 @@ def test_a_plain_head_tells_key_and_body() -> None:
     shape = plain.shape_of(content, 6)
     assert shape is not None
     assert shape.authorization == SECRET
-    key, request_id, body_at, end = shape.read(content, 6) or ("", None, 0, 0)
-    assert (key, request_id, content[body_at:end]) == ("order-1", None, b"{}")
+    key, request_id, trace, body_at, end = shape.read(content, 6) or ("", None, None, 0, 0)
+    assert (key, request_id, trace, content[body_at:end]) == ("order-1", None, None, b"{}")
 
 
 def test_a_shape_reads_other_values_in_the_same_places() -> None:
@@ -46,10 +46,23 @@ def test_a_shape_reads_other_values_in_the_same_places() -> None:
     lines = (b"X-Request-Id: abc", b"Content-Length: 65536", LINES[0], b'Idempotency-Key: "~"')
     content = head(*lines, LINES[1])
     found = shape.read(content, 0)
-    assert found == ('"~"', "abc", len(content), len(content) + 65536)
+    assert found == ('"~"', "abc", None, len(content), len(content) + 65536)
     assert shape.read(head(*lines, b"Authorization: Bearer kp_0123456780"), 0) is None
     assert shape.read(content[:-1], 0) is None
 
+
+def test_a_trace_that_changes_keeps_the_shape() -> None:
+    first = head(*LINES, b"traceparent: " + TRACE.encode())
+    shape = plain.shape_of(first, 0)
+    assert shape is not None
+    other = TRACE.replace("0af", "1bf")
+    found = shape.read(head(*LINES, b"traceparent: " + other.encode()), 0)
+    assert found is not None
+    assert found[2] == other
+    assert shape.read(head(*LINES, b"traceparent: \x7f"), 0) is None
+
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 # Names and order as these send them.
 CLIENTS = {
@@ -89,7 +102,7 @@ CLIENTS = {
         b"X-Forwarded-For: 192.0.2.1, 192.0.2.2",
         b"X-Forwarded-Proto: https",
         b"X-Request-Id: 7f",
-        b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        b"traceparent: " + TRACE.encode(),
     ),
 }
 
@@ -99,6 +112,7 @@ def test_what_clients_send_is_plain(content: bytes) -> None:
     assert read(content) == (
         "order-1",
         "7f" if b"X-Request-Id" in content else None,
+        TRACE if b"traceparent" in content else None,
         len(content),
         len(content) + 2,
     )
