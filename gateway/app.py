@@ -326,7 +326,7 @@ async def _lay_out_log(settings: Settings) -> None:
         finally:
             await conn.close(timeout=CLOSE_S)
     except Exception as failure:
-        log_bug(failure, "the log's files")
+        logs.bug(failure, "the log's files")
 
 
 async def _look(context: Context, telemetry: Telemetry) -> None:
@@ -361,7 +361,7 @@ async def _close(context: Context) -> None:
         try:
             await cut_offs.close_due()
         except Exception as failure:
-            log_bug(failure, "closing at the cut-off")
+            logs.bug(failure, "closing at the cut-off")
             await asyncio.sleep(CUT_OFF_AGAIN_S)
         await asyncio.sleep(CUT_OFF_EVERY_S)
 

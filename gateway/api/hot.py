@@ -5,6 +5,7 @@ over to aiohttp with every byte that is not answered yet; no odd head is judged 
 """
 
 import asyncio
+import time
 from collections import deque
 from typing import Final, Protocol, cast
 
@@ -89,7 +90,7 @@ class HotRoad:
             reply.status,
             reply.outcome,
             None,
-            self.loop.time(),
+            time.monotonic(),
             request_id,
             traceparent,
         )
@@ -105,7 +106,7 @@ class HotRoad:
     ) -> _Asked:
         """Lets a payment in and queues it; its future has the receipt, or why there is none."""
         self._door.begin()
-        asked = _Asked(self._house, request_id, traceparent, self.loop.time())
+        asked = _Asked(self._house, request_id, traceparent, time.monotonic())
         try:
             asked.caller = caller = self._door.let_in_now(self._route, authorization)
             if caller is None:
