@@ -123,8 +123,8 @@ class Lines:
 
 def install(level: str, write: Callable[[bytes], None]) -> None:
     """Sends every line of this process, also those of libraries, at `level` or above to `write`."""
-    handler = _Handler(write)
-    handler.setFormatter(
+    sink = _Sink(write)
+    sink.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -134,7 +134,7 @@ def install(level: str, write: Callable[[bytes], None]) -> None:
         )
     )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [sink]
     root.setLevel(level.upper())
 
 
@@ -143,7 +143,7 @@ def write_now(line: bytes) -> None:
     os.write(STDERR, line)
 
 
-class _Handler(logging.Handler):
+class _Sink(logging.Handler):
     def __init__(self, write: Callable[[bytes], None]) -> None:
         super().__init__()
         self._write = write
@@ -173,7 +173,6 @@ def _without_values(_: Any, __: str, event: Event) -> Event:
     if record.exc_info and record.exc_info[0] is not None:
         event["failure"] = record.exc_info[0].__name__
     event.pop("exc_info", None)
-    record.exc_info = record.exc_text = None
     return event
 
 

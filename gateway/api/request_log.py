@@ -7,13 +7,13 @@ card number and no account.
 
 import re
 import secrets
-import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
 import orjson
 
+from gateway.domain.clock import Timestamps
 from gateway.domain.party import Caller
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
@@ -36,8 +36,7 @@ class RequestLog:
         self._slot = slot
         self._prefix = secrets.token_hex(8).encode()
         self._count = secrets.randbits(32)
-        self._second = 0
-        self._second_told = b""
+        self._stamp = Timestamps()
         # What is the same for many requests, by those words; None where their level is too low.
         self._same: dict[tuple[str, int, str, str | None], bytes | None] = {}
 
@@ -63,16 +62,10 @@ class RequestLog:
             same = self._remember(words)
         if same is None:
             return
-        micros = time.time_ns() // 1_000
-        second = micros // 1_000_000
-        if second != self._second:
-            self._second = second
-            self._second_told = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
         write(
-            b'{"timestamp":"%b.%06dZ",%b,"seconds":%.6f,"trace_id":"%b"%b}\n'
+            b'{"timestamp":"%b",%b,"seconds":%.6f,"trace_id":"%b"%b}\n'
             % (
-                self._second_told,
-                micros % 1_000_000,
+                self._stamp(),
                 same,
                 seconds,
                 self.trace_of(traceparent),
