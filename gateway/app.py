@@ -375,5 +375,5 @@ async def _reconcile(context: Context, telemetry: Telemetry) -> None:
             standing = await reconcile.standing(context)
             telemetry.reconciliation(standing.counts, standing.ages, standing.not_arrived)
         except Exception as failure:
-            log_bug(failure, "the reconciliation")
+            logs.bug(failure, "the reconciliation")
         await asyncio.sleep(RECONCILE_EVERY_S)
