@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
+import orjson
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -66,8 +67,13 @@ class Gateway:
         wait_for(ask)
         return found
 
-    def lines(self) -> str:
-        """What it has said on stderr, after its end."""
+    def events(self) -> list[str]:
+        """What it has said on stderr but of requests, after its end."""
+        told = [orjson.loads(line)["event"] for line in self.said().splitlines()]
+        return [event for event in told if event != "request"]
+
+    def said(self) -> str:
+        """All of stderr, after its end."""
         assert self.process.stderr is not None
         return self.process.stderr.read()
 
@@ -98,7 +104,7 @@ def started(data: Path, *options: str, **environ: str) -> Iterator[Gateway]:
         assert process.stdout is not None
         line = process.stdout.readline()
         match = re.fullmatch(r"kopeck listening on http://127\.0\.0\.1:(\d+)\n", line)
-        assert match is not None, (line, process.poll() is not None and gateway.lines())
+        assert match is not None, (line, process.poll() is not None and gateway.said())
         gateway.port = int(match[1])
         yield gateway
     finally:
@@ -129,7 +135,7 @@ def test_sigterm_lets_workers_finish_and_stops_everything(gateway: Gateway) -> N
     assert not any(alive(pid) for pid in workers.values())
     assert running(gateway.data) is None
     assert not postmaster.processes_in(gateway.data / "postgres")
-    assert gateway.lines() == ""
+    assert gateway.events() == []
 
 
 @pytest.mark.parametrize("reached", ["lock", "postgres.new", "postgres/postmaster.pid", "metrics"])
@@ -157,7 +163,7 @@ def test_a_killed_worker_is_started_again_in_its_slot(gateway: Gateway) -> None:
     assert gateway.workers(2)[0] == before[0]
     gateway.process.send_signal(signal.SIGTERM)
     assert gateway.process.wait(30) == 0
-    assert gateway.lines() == "kopeck: worker 1 ended with SIGKILL; again in 0.1 s\n"
+    assert gateway.events() == ["worker 1 ended with SIGKILL; again in 0.1 s"]
     assert restarts(gateway.data) == {"worker": 1.0, "postgres": 0.0}
 
 
@@ -221,7 +227,7 @@ def test_a_worker_that_does_not_finish_is_killed_after_the_deadline(tmp_path: Pa
         gateway.process.send_signal(signal.SIGTERM)
         assert gateway.process.wait(30) == 1
         assert not alive(pid)
-        assert gateway.lines() == "kopeck: worker 0 did not finish in time and is killed\n"
+        assert gateway.events() == ["worker 0 did not finish in time and is killed"]
 
 
 def _refused(*options: str, **environ: str) -> str:
