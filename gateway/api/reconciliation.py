@@ -18,6 +18,7 @@ from gateway.reconciliation.store import Step
 from gateway.reconciliation.terms import ArrivalTerms
 
 OLDER_DAYS_MAX: Final = 3_650
+NAME_LENGTH_MAX: Final = 64
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _terms: Final = msgspec.json.Decoder(ArrivalTerms)
 _resolution: Final = msgspec.json.Decoder(bodies.DiscrepancyBody)
@@ -53,6 +54,7 @@ async def listed(house: House, call: Call) -> Reply:
     for name, words in (("state", (*worklist.STATES, "all")), ("side", worklist.SIDES)):
         if told.get(name, words[0]) not in words:
             raise Refusal("malformed", f"Expected {name} one of {', '.join(words)}")
+    _check_name(told.get("acquirer"))
     older = None
     if "older_than" in told:
         days = decode.whole_number(told["older_than"], "older_than", 0, OLDER_DAYS_MAX)
@@ -122,9 +124,15 @@ async def day(house: House, call: Call) -> Reply:
             of = decode.business_date(date.fromisoformat(told["day"]))
         except ValueError:
             raise Refusal("malformed", "Expected day as yyyy-mm-dd") from None
+    _check_name(told.get("acquirer"))
     async with house.report_turns:
         found = await worklist.day(house.context, of, told.get("acquirer"))
     return Reply(replies.OK, encode.json(found))
+
+
+def _check_name(acquirer: str | None) -> None:
+    if acquirer is not None and not 1 <= len(acquirer) <= NAME_LENGTH_MAX:
+        raise Refusal("malformed", f"Expected an acquirer's name of 1..{NAME_LENGTH_MAX}")
 
 
 def _check_words(text: str | None) -> None:

@@ -404,10 +404,18 @@ async def test_bad_input_and_what_is_others(region: Gateway) -> None:
     id_ = await paid(region, "op-1")
     path = f"/v1/payments/{id_}/arrival"
     assert (await region.send("GET", path, role="acquirer2")).code == "not_found"
-    for query in ("?state=x", "?side=x", "?older_than=-1", "?limit=0", "?x=1"):
+    for query in (
+        "?state=x",
+        "?side=x",
+        "?older_than=-1",
+        "?limit=0",
+        "?x=1",
+        "?acquirer=",
+        "?acquirer=" + "0" * 65,
+    ):
         answer = await region.send("GET", f"/v1/discrepancies{query}", role="operator")
         assert answer.code == "malformed", query
-    for query in ("?day=", "?day=12.11.2026", "?day=2026-02-30"):
+    for query in ("?day=", "?day=12.11.2026", "?day=2026-02-30", "?acquirer=" + "0" * 65):
         answer = await region.send("GET", f"/v1/reconciliation{query}", role="operator")
         assert answer.code == "malformed", query
     for name in ("x", "dis_line_0_1", f"dis_line_{'0' * 32}_1", f"dis_line_{'0' * 32}_9999999999"):
