@@ -31,6 +31,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "docs/cards.md": {},
     "docs/osmp.md": {},
     "docs/sber.md": {},
+    "docs/corrections.md": {},
     "docs/google-pay.md": {},
     "docs/obligations.md": {},
     "docs/scans.md": {},
