@@ -313,7 +313,7 @@ async def _count_money(context: Context, telemetry: Telemetry) -> None:
 
 
 async def _lay_out_log(settings: Settings) -> None:
-    """Makes files for the log of a PostgreSQL of our own, as far as none are ready."""
+    """Makes the rest of the files for the log of a PostgreSQL of our own, while nobody pays."""
     if settings.database_url is not None or not settings.log_ahead_mb:
         return
     try:
@@ -322,7 +322,7 @@ async def _lay_out_log(settings: Settings) -> None:
         try:
             pause = partial(asyncio.sleep, LOG_FILES_EVERY_S)
             size = min(settings.log_ahead_mb * log_ahead.MIB, free // LOG_FILES_SHARE)
-            await log_ahead.make(conn, size, pause)
+            await log_ahead.make(conn, size, pause, while_idle=True)
         finally:
             await conn.close(timeout=CLOSE_S)
     except Exception as failure:

@@ -23,7 +23,7 @@ from types import FrameType
 from gateway import logs
 from gateway.config import PREFIX, TEST_PREFIX, Settings, StartRefused, environment
 from gateway.flows.wallets import wallets_of
-from gateway.storage import data_directory, postgres
+from gateway.storage import data_directory, log_ahead, postgres
 from gateway.storage.embedded import EmbeddedPostgres, url_of
 from gateway.storage.migrate import migrate
 from gateway.supervisor import metrics, port
@@ -37,6 +37,10 @@ log = logs.logger("kopeck.supervisor")
 EXIT_REFUSED = 2
 _EXIT_FAILED = 1
 
+# Files of the log that are there before the first payment, as long as they leave most of the disk
+# free; a worker makes the rest while nobody pays.
+LOG_AHEAD_FIRST_MB = 512
+LOG_AHEAD_SHARE = 8
 _FIRST_ANSWER_S = 60.0
 _ANSWER_POLL_S = 0.05
 
@@ -95,19 +99,19 @@ def serve(settings: Settings, worker: Sequence[str] = WORKER) -> int:
                 server = stack.enter_context(data_directory.serving(settings.data))
             metrics.fresh_directory(_metrics_directory(settings, stack))
             signals.interrupt = False
-            asyncio.run(_prepare(url_of(settings), signals))
+            asyncio.run(_prepare(settings, signals))
         except _Stopped:
             return 0
         settings = replace(settings, port=held.getsockname()[1])
         return _Supervisor(settings, held, server, worker, signals).run()
 
 
-async def _prepare(url: str, signals: _Signals) -> None:
+async def _prepare(settings: Settings, signals: _Signals) -> None:
     """A database that keeps what it has answered, and the schema of this code.
 
     A signal cancels this rather than raising in the middle of somebody's await.
     """
-    work = asyncio.ensure_future(_check_and_migrate(url))
+    work = asyncio.ensure_future(_check_and_migrate(settings))
     loop = asyncio.get_running_loop()
     loop.add_reader(signals.awake, work.cancel)
     try:
@@ -118,13 +122,21 @@ async def _prepare(url: str, signals: _Signals) -> None:
         loop.remove_reader(signals.awake)
 
 
-async def _check_and_migrate(url: str) -> None:
-    conn = await postgres.connect(url, "serve")
+async def _check_and_migrate(settings: Settings) -> None:
+    conn = await postgres.connect(url_of(settings), "serve")
     try:
         await postgres.assert_durable(conn)
         await migrate(conn)
+        if settings.database_url is None:
+            free = shutil.disk_usage(settings.data).free
+            size = min(settings.log_ahead_mb, LOG_AHEAD_FIRST_MB) * log_ahead.MIB
+            await log_ahead.make(conn, min(size, free // LOG_AHEAD_SHARE), _no_pause)
     finally:
         await conn.close()
+
+
+async def _no_pause() -> None:
+    """Nobody waits yet."""
 
 
 def _metrics_directory(settings: Settings, stack: contextlib.ExitStack) -> Path:

@@ -88,6 +88,29 @@ async def test_no_commit_makes_a_file_while_some_are_ready(conn: "asyncpg.Connec
     assert await files_made() > before
 
 
+async def test_none_is_made_while_others_write(
+    server: EmbeddedPostgres, conn: "asyncpg.Connection"
+) -> None:
+    """The control is the server that is idle."""
+    other = await asyncpg.connect(server.url)
+    await other.execute("CREATE TABLE paid (facts text)")
+    looks = 0
+
+    async def pay() -> None:
+        nonlocal looks
+        looks += 1
+        if looks <= 5:
+            await other.execute(
+                "INSERT INTO paid SELECT repeat(md5(n::text), 30) FROM generate_series(1, 500) n"
+            )
+
+    before = await ahead(conn)
+    made = await log_ahead.make(conn, 4 * FILE, pay, while_idle=True)
+    assert made == 4 - before
+    assert looks == made + 5
+    await other.close()
+
+
 async def test_an_archived_log_is_left_alone(tmp_path: Path) -> None:
     settings = {**SETTINGS, "archive_mode": "on", "archive_command": "true"}
     postgres = EmbeddedPostgres(tmp_path / "data", settings=settings)
