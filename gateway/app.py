@@ -8,6 +8,7 @@ import gc
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -59,6 +60,8 @@ BACKLOG = 1024
 LINGER_S = 2.0
 # For answers that are written but not taken yet, at the very end.
 CLOSE_S = 1.0
+# How often a worker that was replaced looks whether its callers have gone.
+LOOK_S = 0.05
 HEAD_LINE_BYTES_MAX = 8_190
 HEAD_LINES_MAX = 64
 GAUGES_EVERY_S = 5.0
@@ -78,16 +81,25 @@ RECONCILE_EVERY_S = 60.0
 GC_THRESHOLDS = (100_000, 50, 50)
 
 
-def run_worker(settings: Settings, slot: int) -> int:
+def run_worker(settings: Settings, slot: int, listening: int, ready: int) -> int:
     """Serves until SIGTERM or SIGINT, then finishes what was begun; the exit code.
 
-    Raises StartRefused where this cannot start.
+    `listening` is the descriptor of a socket that listens, `ready` of a pipe that is told once this
+    worker accepts. SIGHUP says that another accepts in its place: it lets its callers go, each
+    after an answer that says so, and ends. Raises StartRefused where this cannot start.
     """
     refuse_unsafe_interpreter()
     use_slot(slot)
     with logs.Lines() as lines:
         logs.install(settings.log_level, lines.write)
-        return uvloop.run(_serve(settings, slot, lines.write))
+        return uvloop.run(_serve(settings, slot, lines.write, _own(listening), ready))
+
+
+def _own(descriptor: int) -> socket.socket:
+    """The listening socket, which no process that this one starts shall keep."""
+    listening = socket.socket(fileno=descriptor)
+    listening.set_inheritable(False)
+    return listening
 
 
 def refuse_unsafe_interpreter() -> None:
@@ -104,22 +116,61 @@ def refuse_unsafe_interpreter() -> None:
         raise StartRefused("Expected aiohttp's compiled HTTP parser, was the one in Python")
 
 
-async def _serve(settings: Settings, slot: int, write: Callable[[bytes], None]) -> int:
+async def _serve(
+    settings: Settings,
+    slot: int,
+    write: Callable[[bytes], None],
+    listening: socket.socket,
+    ready: int,
+) -> int:
+    os.set_inheritable(ready, False)
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    stop, replaced = asyncio.Event(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, replaced.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     telemetry = Telemetry(__version__, BACKEND)
     async with (
         open_context(settings) as context,
-        running(context, telemetry, slot, write) as server,
+        running(context, telemetry, slot % settings.workers, write, replaced) as server,
     ):
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        await listen(server, settings.host, settings.port)
-        await stop.wait()
+        await web.SockSite(server, listening, backlog=BACKLOG).start()
+        os.write(ready, b"1")
+        os.close(ready)
+        await _first(stop, replaced)
+        if not stop.is_set():
+            await _let_go(server, stop, settings)
     return 0
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Returns once one of them is set."""
+    waiting = [asyncio.create_task(event.wait(), name="a signal") for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+async def _let_go(runner: web.ServerRunner, stop: asyncio.Event, settings: Settings) -> None:
+    """Accepts no more and waits until every connection has ended, as it would have anyway.
+
+    One that is used ends after its next answer, which says so; one that is not, when it has been
+    idle for `keepalive_s`. Nothing is closed on a caller who could not know.
+    """
+    for site in list(runner.sites):
+        await site.stop()
+    server = runner.server
+    with suppress(TimeoutError):
+        async with asyncio.timeout(settings.keepalive_s + settings.body_timeout_s):
+            while not stop.is_set():
+                if not isinstance(server, Server) or server.empty:
+                    return
+                await asyncio.sleep(LOOK_S)
 
 
 @asynccontextmanager
@@ -150,16 +201,19 @@ async def running(
     telemetry: Telemetry,
     slot: int,
     write: Callable[[bytes], None] | None = None,
+    leaving: asyncio.Event | None = None,
 ) -> AsyncIterator[web.ServerRunner]:
     """A door with all behind it; on leaving: accept no more, finish what is in flight, close.
 
-    `write` takes the line of each request.
+    `write` takes the line of each request. Once `leaving` is set each answer is the last of its
+    connection.
     """
     log = RequestLog(context.settings.log_level, slot, write)
+    leaving = leaving or asyncio.Event()
     async with (
         connect(context.settings.acquirers) as acquirers,
         _telling(context, telemetry) as webhooks,
-        _running(context, telemetry, slot, acquirers, webhooks, log) as runner,
+        _running(context, telemetry, slot, acquirers, webhooks, log, leaving) as runner,
     ):
         yield runner
 
@@ -189,6 +243,7 @@ async def _running(
     acquirers: Acquirers,
     webhooks: Webhooks,
     log: RequestLog,
+    leaving: asyncio.Event,
 ) -> AsyncIterator[web.ServerRunner]:
     settings = context.settings
     intake = Intake(context, telemetry)
@@ -216,6 +271,7 @@ async def _running(
         hearing,
         refunding,
         webhooks,
+        leaving=leaving,
         stopping=asyncio.Event(),
         loop=asyncio.get_running_loop(),
     )
@@ -242,6 +298,7 @@ async def _running(
     try:
         yield runner
     finally:
+        leaving.set()
         house.stopping.set()
         for task in watching:
             task.cancel()
@@ -282,11 +339,6 @@ def make_server(door: Door, settings: Settings, road: HotRoad | None) -> Server:
         max_field_size=HEAD_LINE_BYTES_MAX,
         max_headers=HEAD_LINES_MAX,
     )
-
-
-async def listen(runner: web.ServerRunner, host: str, port: int) -> None:
-    """Accepts connections on a port that other workers share."""
-    await web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_port=True).start()
 
 
 async def _count_money(context: Context, telemetry: Telemetry) -> None:

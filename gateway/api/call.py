@@ -34,7 +34,8 @@ class House:
     the acquirers that are asked to take payments.
 
     `report_turns` are taken by acquirers' files, each of which keeps two connections for as long as
-    it takes; `hearing_turns` by acquirers' callbacks. `stopping` is set when the worker begins to
+    it takes; `hearing_turns` by acquirers' callbacks. `leaving` is set when the worker lets its
+    callers go: each answer is the last of its connection, and says so. `stopping` is set when it begins to
     drain; streams take no more payments then.
     """
 
@@ -50,6 +51,7 @@ class House:
     hearing: Hearing
     refunding: Refunding
     webhooks: Webhooks
+    leaving: asyncio.Event
     stopping: asyncio.Event
     loop: asyncio.AbstractEventLoop
     bodies: SingleBodies = field(default_factory=SingleBodies)

@@ -112,7 +112,9 @@ class Door:
             reply = await self._answer(request)
         finally:
             self.end()
-        if self._house.stopping.is_set():
+        # A stream's head is written already: only the next answer can announce the end.
+        leaving = self._house.leaving.is_set() and isinstance(reply, Reply)
+        if leaving or self._house.stopping.is_set():
             reply.force_close()
         return reply
 

@@ -70,7 +70,7 @@ class HotRoad:
     def __init__(self, house: House, rules: door.Door, route: Route) -> None:
         settings = house.context.settings
         self.loop = house.loop
-        self.stopping = house.stopping
+        self.leaving = house.leaving
         self.body_max = settings.body_bytes_max
         self.keepalive_s = float(settings.keepalive_s)
         self._house = house
@@ -81,7 +81,7 @@ class HotRoad:
 
     def refusal(self, request_id: str | None, traceparent: str | None) -> bytes | None:
         """The whole answer to a payment for which there is no room; None where there is."""
-        if not self._door.full or self.stopping.is_set():
+        if not self._door.full or self.leaving.is_set():
             return None
         reply = door.problem(self._overloaded, marked=True)
         door.echo(reply, request_id)
@@ -299,7 +299,7 @@ class HotConnection(asyncio.Protocol):
         last = False
         while pending and pending[0].future.done():
             asked = pending.popleft()
-            last = road.stopping.is_set() and not pending
+            last = road.leaving.is_set() and not pending
             answers.append(road.answer(asked, last))
         if not answers or transport is None or transport.is_closing():
             return

@@ -47,6 +47,11 @@ class Server(web.Server):
         """How many connections are on the hot road."""
         return len(self._hot)
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no connection at all."""
+        return not self._hot and not self._connections
+
     def __call__(self) -> Any:
         """The protocol of a new connection."""
         return self.cold() if self._road is None else HotConnection(self._road, self)

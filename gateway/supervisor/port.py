@@ -1,9 +1,9 @@
-"""The port that all workers share: found free, held between restarts, and asked whether it answers.
+"""The port that all workers share: found free, held, and listened on by a socket for each worker.
 
-Nothing here accepts a connection; the workers listen on the port themselves.
+The supervisor keeps these sockets, so what waits to be accepted outlives the worker it waits for.
+Nothing here accepts a connection.
 """
 
-import http.client
 import socket
 import time
 
@@ -12,7 +12,7 @@ from gateway.config import StartRefused
 # Workers of a supervisor that was just killed need a moment to let go of the port.
 _FREE_WITHIN_S = 2.0
 _POLL_S = 0.05
-_PROBE_S = 1.0
+BACKLOG = 1024
 
 
 def hold(host: str, port: int) -> socket.socket:
@@ -60,16 +60,14 @@ def shown(held: socket.socket) -> str:
     return f"[{host}]:{port}" if held.family == socket.AF_INET6 else f"{host}:{port}"
 
 
-def answers(held: socket.socket) -> bool:
-    """Whether some worker answers GET /healthz with 200."""
-    host, port = held.getsockname()[:2]
-    # The address "any" is bound to, not connected to.
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    connection = http.client.HTTPConnection(reachable, port, timeout=_PROBE_S)
-    try:
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+def listening(held: socket.socket, count: int) -> list[socket.socket]:
+    """So many sockets that listen on the port; the kernel spreads new connections over them."""
+    made = []
+    for _ in range(count):
+        one = socket.socket(held.family, held.type, held.proto)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind(held.getsockname())
+        one.listen(BACKLOG)
+        made.append(one)
+    return made

@@ -11,25 +11,27 @@ import selectors
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
 from gateway import logs
-from gateway.config import PREFIX, TEST_PREFIX, Settings, StartRefused, environment
+from gateway.config import Settings, StartRefused
 from gateway.flows.wallets import wallets_of
 from gateway.storage import data_directory, log_ahead, postgres
 from gateway.storage.embedded import EmbeddedPostgres, url_of
 from gateway.storage.migrate import migrate
 from gateway.supervisor import metrics, port
 from gateway.supervisor.child import Child
+from gateway.supervisor.replacing import Replacing
+from gateway.supervisor.worker import Migration, Worker, how
 
 WORKER = (sys.executable, "-m", "gateway", "worker")
+MIGRATE = (sys.executable, "-m", "gateway", "migrate")
 
 log = logs.logger("kopeck.supervisor")
 
@@ -42,7 +44,6 @@ _EXIT_FAILED = 1
 LOG_AHEAD_FIRST_MB = 512
 LOG_AHEAD_SHARE = 8
 _FIRST_ANSWER_S = 60.0
-_ANSWER_POLL_S = 0.05
 
 
 class _Stopped(BaseException):
@@ -50,16 +51,23 @@ class _Stopped(BaseException):
 
 
 class _Signals:
-    """SIGTERM and SIGINT: they interrupt the start, and wake the loop once that is running."""
+    """SIGTERM and SIGINT: they interrupt the start, and wake the loop once that is running.
+
+    SIGHUP asks for new workers, but where a terminal was hung up it ends the gateway as well.
+    """
 
     def __init__(self) -> None:
         self.asked = 0
+        self.replace = False
         self.interrupt = True
         self.awake, self._wake = socket.socketpair()
         self.awake.setblocking(False)
         self._wake.setblocking(False)
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP and not os.isatty(0):
+            self.replace = True
+            return
         self.asked += 1
         if self.interrupt:
             self.interrupt = False
@@ -67,7 +75,7 @@ class _Signals:
 
     @contextlib.contextmanager
     def caught(self) -> Iterator[None]:
-        numbers = (signal.SIGTERM, signal.SIGINT)
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         before = {number: signal.signal(number, self) for number in numbers}
         fd_before = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         try:
@@ -160,29 +168,36 @@ class _Supervisor:
         signals: _Signals,
     ) -> None:
         self._settings = settings
-        self._held = held
+        self._held = held  # keeps the port, whatever becomes of those who listen
         self._signals = signals
         self._restarts = metrics.Restarts()
         self._refused = False
         self._draining = False
+        self._sockets = port.listening(held, settings.workers)
         self._workers = [
-            Child("worker", f"worker {slot}", _Launch(settings, worker, slot))
-            for slot in range(settings.workers)
+            Worker(settings, worker, slot, one) for slot, one in enumerate(self._sockets)
         ]
-        self._children = list(self._workers)
+        self._replacing = Replacing(
+            settings, self._workers, lambda: Migration(settings, MIGRATE), self._start, _say
+        )
+        self._others: list[Child] = []
         self._selector = selectors.DefaultSelector()
         self._selector.register(signals.awake, selectors.EVENT_READ)
         if server is not None and server.process is not None:
             database = Child("postgres", "PostgreSQL", server.launch)
             database.adopt(server.process)
             self._watch(database)
-            self._children.append(database)
+            self._others.append(database)
 
     def run(self) -> int:
         with self._selector:
             answered = self._until_first_answer()
             while answered and not self._ending:
-                self._turn(None)
+                if self._signals.replace and not self._replacing.under_way:
+                    self._signals.replace = False
+                    self._replacing.begin()
+                self._replacing.move()
+                self._turn(self._replacing.wait_s)
             killed = self._drain()
         if self._refused:
             return EXIT_REFUSED
@@ -195,8 +210,8 @@ class _Supervisor:
     def _until_first_answer(self) -> bool:
         deadline = time.monotonic() + _FIRST_ANSWER_S
         while not self._ending:
-            self._turn(_ANSWER_POLL_S)
-            if port.answers(self._held):
+            self._turn(deadline - time.monotonic())
+            if any(worker.ready for worker in self._workers):
                 print(f"kopeck listening on http://{port.shown(self._held)}", flush=True)
                 return True
             if time.monotonic() >= deadline:
@@ -212,14 +227,20 @@ class _Supervisor:
         self._draining = True
         patience = self._signals.asked + 1
         deadline = time.monotonic() + self._settings.drain_s
-        for child in self._workers:
+        if self._replacing.migrating is not None:
+            self._replacing.migrating.send(signal.SIGKILL)
+        # Nobody shall wait at a port behind which nobody will be.
+        for one in self._sockets:
+            one.close()
+        every = [*self._workers, *self._replacing.extra]
+        for child in every:
             child.due_at = None
             child.send(signal.SIGTERM)
-        while any(child.alive for child in self._workers):
+        while any(child.alive for child in every):
             if time.monotonic() >= deadline or self._signals.asked > patience:
                 break
             self._turn(deadline - time.monotonic())
-        rest = [child for child in self._workers if child.alive]
+        rest = [child for child in every if child.alive]
         for child in rest:
             _say(f"{child.name} did not finish in time and is killed")
             child.send(signal.SIGKILL)
@@ -229,15 +250,18 @@ class _Supervisor:
     def _turn(self, timeout_s: float | None) -> None:
         """Starts what is due, then sleeps until something ends, a signal comes, or time is up."""
         now = time.monotonic()
-        for child in self._children:
+        children = [*self._workers, *self._others]
+        for child in children:
             if child.due_at is not None and child.due_at <= now:
                 self._start(child)
-        waits = [child.due_at - now for child in self._children if child.due_at is not None]
+        waits = [child.due_at - now for child in children if child.due_at is not None]
         if timeout_s is not None:
             waits.append(timeout_s)
         for key, _ in self._selector.select(max(0.0, min(waits)) if waits else None):
             if isinstance(key.data, Child):
                 self._ended(key.data)
+            elif isinstance(key.data, _Ready):
+                self._hear(key.data.worker)
             else:
                 with contextlib.suppress(BlockingIOError):
                     self._signals.awake.recv(64)
@@ -250,6 +274,13 @@ class _Supervisor:
             _say(f"{child.name} could not be started: {failure}; again in {again_s:g} s")
             return
         self._watch(child)
+        if isinstance(child, Worker) and child.ready_fd is not None:
+            self._selector.register(child.ready_fd, selectors.EVENT_READ, _Ready(child))
+
+    def _hear(self, worker: Worker) -> None:
+        if worker.ready_fd is not None:
+            self._selector.unregister(worker.ready_fd)
+            worker.hear()
 
     def _watch(self, child: Child) -> None:
         if child.pidfd is not None:
@@ -259,9 +290,14 @@ class _Supervisor:
         if child.pidfd is not None:
             self._selector.unregister(child.pidfd)
         code = child.reap()
-        is_worker = child in self._workers
-        if is_worker:
-            metrics.forget_slot(self._workers.index(child))
+        if isinstance(child, Worker):
+            self._hear(child)
+            child.ready = False
+            metrics.forget_slot(child.slot)
+        if child not in (*self._workers, *self._others):
+            self._replacing.ended(child, code)
+            return
+        if isinstance(child, Worker):
             if self._draining:
                 return
             if code == EXIT_REFUSED:
@@ -269,34 +305,14 @@ class _Supervisor:
                 return
         again_s = child.schedule()
         self._restarts.count(child.kind)
-        _say(f"{child.name} ended with {_how(code)}; again in {again_s:g} s")
+        _say(f"{child.name} ended with {how(code)}; again in {again_s:g} s")
 
 
-class _Launch:
-    """Starts one worker: its settings go through the environment, its slot on the command line."""
+@dataclass(frozen=True)
+class _Ready:
+    """What the selector wakes for when a worker begins to accept."""
 
-    def __init__(self, settings: Settings, worker: Sequence[str], slot: int) -> None:
-        # The kernel kills a worker whose supervisor is gone: nobody would be left to restart or to
-        # drain it, and it would keep the port. The worker compares --parent for the case that we
-        # die before setpriv has asked for that.
-        self._words = ["setpriv", "--pdeathsig", "KILL", "--", *worker]
-        self._words += ["--slot", str(slot), "--parent", str(os.getpid())]
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(PREFIX) or name.startswith(TEST_PREFIX)
-        }
-        self._environ = {**inherited, **environment(settings)}
-
-    def __call__(self) -> "subprocess.Popen[bytes]":
-        # A group of its own: Ctrl-C is for the supervisor, which then drains.
-        return subprocess.Popen(
-            self._words, env=self._environ, stdin=subprocess.DEVNULL, process_group=0
-        )
-
-
-def _how(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+    worker: Worker
 
 
 def _say(line: str) -> None:

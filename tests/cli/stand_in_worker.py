@@ -7,6 +7,7 @@ SIGTERM, and KOPECK_TEST_REFUSE=1 makes it end at once with exit code 2.
 import asyncio
 import os
 import signal
+import socket
 import sys
 
 from aiohttp import web
@@ -25,13 +26,17 @@ async def _run(settings: config.Settings) -> None:
     app.router.add_get("/{path}", _answer)
     runner = web.AppRunner(app, shutdown_timeout=settings.drain_s)
     await runner.setup()
-    await web.TCPSite(runner, settings.host, settings.port, reuse_port=True).start()
+    given = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
+    await web.SockSite(runner, socket.socket(fileno=int(given["--listen"]))).start()
+    os.write(int(given["--ready"]), b"1")
+    os.close(int(given["--ready"]))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     if os.environ.get("KOPECK_TEST_DEAF") == "1":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
         loop.add_signal_handler(signal.SIGTERM, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, stop.set)
     await stop.wait()
     await runner.cleanup()
 

@@ -41,12 +41,16 @@ class Payers:
         *,
         host: str = "127.0.0.1",
         insists: bool = False,
+        idle_s: float = 0.0,
     ) -> None:
         self.history = history
         self.answers: Counter[int] = Counter()
+        # How often nobody listened, or a connection ended before the answer came.
+        self.failed = 0
         self._secret = secret
         self._url = f"http://{host}:{port}"
         self._insists = insists
+        self._idle_s = idle_s
         self._dice = random.Random(seed)
         self._stopping = False
 
@@ -101,6 +105,9 @@ class Payers:
         while not self._stopping and len(self.history.sent) < SENT_MAX:
             # One payment in ten is for an account that no bill was loaded for.
             number = self._dice.randrange(22)
+            # Some connections rest between payments, as those of real callers do.
+            if self._idle_s and self._dice.random() < 0.1:
+                await asyncio.sleep(self._dice.uniform(0, self._idle_s))
             sent = self.history.send(f"A{number}", self._dice.randint(1, 50_000))
             if self._insists:
                 await self._insist(session, sent)
@@ -115,8 +122,10 @@ class Payers:
         try:
             status, payment, total, _ = await self._post(session, sent)
         except aiohttp.ClientConnectorError:
+            self.failed += 1
             return False
         except LOST:
+            self.failed += 1
             return True
         self.answers[status] += 1
         if status == 201:

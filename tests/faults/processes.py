@@ -20,6 +20,7 @@ from tests.faults.payers import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVING_AGAIN_S = 30.0
+REPLACED_S = 90.0
 # As small as a test needs; nothing about durability differs from the product.
 SMALL = {"shared_buffers": "64MB", "max_wal_size": "512MB", "min_wal_size": "32MB"}
 
@@ -92,6 +93,16 @@ class Gateway:
             lambda: len(set(self.workers()) - set(before)) == 1 and len(self.workers()) == workers,
             SERVING_AGAIN_S,
             "a worker in place of the killed one",
+        )
+
+    async def replace_workers(self) -> None:
+        """SIGHUP; returns once each worker was replaced and is gone."""
+        before = set(self.workers())
+        os.kill(self.pid, signal.SIGHUP)
+        await until(
+            lambda: not before & set(self.workers()) and len(self.workers()) == len(before),
+            REPLACED_S,
+            "new workers in place of the old ones",
         )
 
     async def terminate(self) -> int:
