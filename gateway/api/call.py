@@ -35,8 +35,8 @@ class House:
 
     `report_turns` are taken by acquirers' files, each of which keeps two connections for as long as
     it takes; `hearing_turns` by acquirers' callbacks. `leaving` is set when the worker lets its
-    callers go: each answer is the last of its connection, and says so. `stopping` is set when it begins to
-    drain; streams take no more payments then.
+    callers go: each answer is the last of its connection, and says so. `stopping` is set when it
+    begins to drain; streams take no more payments then.
     """
 
     context: Context
