@@ -288,13 +288,7 @@ async def _running(
     ]
     watching.append(asyncio.create_task(context.wallets.keep_fresh(), name="Google's root keys"))
     if slot == GAUGES_SLOT:
-        watching.append(asyncio.create_task(_count_money(context, telemetry), name="money gauges"))
-        watching.append(asyncio.create_task(_seal(context), name="seals"))
-        if context.settings.close_at_cut_off == "yes":
-            watching.append(asyncio.create_task(_close(context), name="cut-offs"))
-        watching.append(asyncio.create_task(_reconcile(context, telemetry), name="reconciliation"))
-        watching.append(asyncio.create_task(_look(context, telemetry), name="standing gauges"))
-        watching.append(asyncio.create_task(_lay_out_log(context.settings), name="log files"))
+        watching += _once_a_gateway(context, telemetry)
     try:
         yield runner
     finally:
@@ -309,6 +303,19 @@ async def _running(
         await darkroom.close()
         telemetry.flush()
         await limit.close()
+
+
+def _once_a_gateway(context: Context, telemetry: Telemetry) -> list["asyncio.Task[None]"]:
+    """What one worker of a gateway does for all of them."""
+    watching: list[asyncio.Task[None]] = []
+    watching.append(asyncio.create_task(_count_money(context, telemetry), name="money gauges"))
+    watching.append(asyncio.create_task(_seal(context), name="seals"))
+    if context.settings.close_at_cut_off == "yes":
+        watching.append(asyncio.create_task(_close(context), name="cut-offs"))
+    watching.append(asyncio.create_task(_reconcile(context, telemetry), name="reconciliation"))
+    watching.append(asyncio.create_task(_look(context, telemetry), name="standing gauges"))
+    watching.append(asyncio.create_task(_lay_out_log(context.settings), name="log files"))
+    return watching
 
 
 async def _finish(runner: web.ServerRunner, server: Server, door: Door, drain_s: float) -> None:
