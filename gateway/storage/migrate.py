@@ -93,11 +93,22 @@ async def migrate(
 
 
 async def current(conn: asyncpg.Connection, directory: Path = MIGRATIONS) -> bool:
-    """Whether the schema is exactly the code's, for readiness; changes nothing."""
+    """Whether the schema is exactly the code's; changes nothing."""
     if await conn.fetchval("SELECT to_regclass('schema_migrations')") is None:
         return False
     applied = await _applied(conn)
     return applied == {migration.number: migration.sha256 for migration in migrations(directory)}
+
+
+async def sufficient(conn: asyncpg.Connection, directory: Path = MIGRATIONS) -> bool:
+    """Whether all that the code needs is applied, for readiness; changes nothing.
+
+    What a newer gateway added is no harm to one that runs already: migrations only add.
+    """
+    if await conn.fetchval("SELECT to_regclass('schema_migrations')") is None:
+        return False
+    applied = await _applied(conn)
+    return all(applied.get(one.number) == one.sha256 for one in migrations(directory))
 
 
 async def _take_lock(conn: asyncpg.Connection, wait_s: float) -> None:

@@ -8,7 +8,15 @@ import asyncpg
 import pytest
 
 from gateway.config import StartRefused
-from gateway.storage.migrate import LOCK, SchemaAltered, SchemaNewer, current, migrate, migrations
+from gateway.storage.migrate import (
+    LOCK,
+    SchemaAltered,
+    SchemaNewer,
+    current,
+    migrate,
+    migrations,
+    sufficient,
+)
 
 
 @pytest.fixture
@@ -104,6 +112,18 @@ async def test_current_only_when_the_schema_is_exactly_the_codes(
     assert await current(conn, folder)
     (folder / "0003_ford.sql").write_text("CREATE TABLE ford (toll bigint)")
     assert not await current(conn, folder)
+
+
+async def test_a_running_gateway_stays_ready_on_a_schema_that_a_newer_one_added_to(
+    conn: asyncpg.Connection, folder: Path
+) -> None:
+    assert not await sufficient(conn, folder)
+    await migrate(conn, folder)
+    (folder / "0002_ferry.sql").rename(folder / "0002_ferry.later")
+    assert await sufficient(conn, folder)
+    assert not await current(conn, folder)
+    (folder / "0001_bridge.sql").write_text("CREATE TABLE bridge (toll numeric)")
+    assert not await sufficient(conn, folder)
 
 
 @pytest.mark.parametrize(
