@@ -174,7 +174,7 @@ def _read(clock: Clock, requests: list[bytes], caller: int) -> list[PaymentReque
         "head: by the shape of the one before", lambda: [shape.read(one, 0) for one in requests]
     )
     bodies = [
-        (content[head[2] : head[3]], head[0])
+        (content[head[3] : head[4]], head[0])
         for content, head in zip(requests, heads, strict=True)
         if head is not None
     ]

@@ -285,7 +285,7 @@ def end_of_plain(content: bytes) -> int:
     """Where the plain request ends that the bytes begin with; 0 where they do not."""
     shape = plain.shape_of(content, 0)
     head = None if shape is None else shape.read(content, 0)
-    return 0 if head is None else head[3]
+    return 0 if head is None else head[4]
 
 
 async def payments_in(gateway: Gateway) -> int:

@@ -49,4 +49,10 @@ def test_numbers_of_routes_are_stored_and_never_move() -> None:
         "chargeback_reversals": 18,
         "debt_requests": 19,
         "debt_settlements": 20,
+        "obligations": 21,
+        "obligation_withdrawals": 22,
+        "withdrawal_approvals": 23,
+        "resolved_discrepancies": 24,
+        "confirmed_discrepancies": 25,
+        "rejected_discrepancies": 26,
     }
