@@ -357,6 +357,7 @@ _SUSPENSE = """
          - (SELECT coalesce(sum(amount), 0) FROM resolutions)
          - (SELECT coalesce(sum(kopecks), 0) FROM from_suspense) AS suspense
 """
+# Debts are not in it, so what was settled of them is not either: it lessens what is owed to us.
 _PAYABLE = """
     SELECT r.kind, sum(o.amount)::bigint
     FROM (SELECT p.recipient, p.payable AS amount FROM positions AS p
@@ -365,10 +366,6 @@ _PAYABLE = """
           UNION ALL SELECT recipient, amount FROM waiting_money UNION ALL
           SELECT m.recipient, m.amount FROM returned_money AS m
           LEFT JOIN settlement_batches AS b ON b.number = m.settlement_batch
-          WHERE coalesce(b.state, 'cut') = 'cut'
-          UNION ALL
-          SELECT s.recipient, s.amount FROM debt_settlements AS s
-          LEFT JOIN settlement_batches AS b ON b.number = s.settlement_batch
           WHERE coalesce(b.state, 'cut') = 'cut') AS o
     JOIN recipients AS r ON r.number = o.recipient GROUP BY r.kind
 """

@@ -59,7 +59,8 @@ _ENTRIES = """
     FROM chargeback_reversals WHERE payment = $1
     ORDER BY at, id
 """
-# Debts as the batch that was counted last left them, less what was settled since.
+# Debts as the batch that was counted last left them, less what was settled since. One begins where
+# none was carried in: nothing was, or money of the recipient's own that waited.
 _OWED = """
     WITH last AS (SELECT max(number) AS number FROM settlement_batches WHERE state <> 'cut'),
     owing AS (
@@ -68,7 +69,8 @@ _OWED = """
                          WHERE s.recipient = p.recipient AND s.settlement_batch > last.number), 0)
                    ::bigint AS settled,
                (SELECT max(b.settlement_batch) FROM positions AS b
-                WHERE b.recipient = p.recipient AND b.carried_out < 0 AND b.carried_in = 0) AS since
+                WHERE b.recipient = p.recipient AND b.carried_out < 0
+                  AND b.carried_in >= 0) AS since
         FROM last JOIN positions AS p ON p.settlement_batch = last.number AND p.carried_out < 0)
 """
 _RECEIVABLES = (

@@ -41,7 +41,7 @@ _RECEIVABLE = """
            min((SELECT b.closed_at FROM settlement_batches AS b
                 WHERE b.number = (SELECT max(q.settlement_batch) FROM positions AS q
                                   WHERE q.recipient = p.recipient AND q.carried_out < 0
-                                    AND q.carried_in = 0))) AS oldest
+                                    AND q.carried_in >= 0))) AS oldest
     FROM positions AS p
     WHERE p.carried_out < 0 AND p.settlement_batch =
           (SELECT max(number) FROM settlement_batches WHERE state <> 'cut')

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from gateway.audit import gauges
 from gateway.domain.bill import Charge
 from gateway.domain.refusals import Refusal
 from gateway.flows import receivables
+from gateway.watch import store as watch_store
 from tests.flows.moving import approve_debt, ask_debt, audited, balance, charge, correct
 from tests.flows.region import Region, batch_id, bill
+from tests.flows.test_agreements import SetClock, agree, version
 
 
 class Later:
@@ -120,3 +123,47 @@ async def test_two_people_lessen_a_debt(region: Region, kind: str, account: str)
     (debt,) = await owed(region)
     assert (debt["amount"], debt["netted"]) == (4_000, 0)
     await audited(region)
+
+
+async def test_money_that_waited_and_became_a_debt_is_one_since_that_batch(region: Region) -> None:
+    """Nothing was ever owed before: what the batch carried in was the recipient's own money."""
+    async with region.working(SetClock()) as worker:
+        region.worker = worker
+        payment = await paid_out(region)
+        await agree(region, version("uk", minimum_payout=500_000))
+        await region.pay("q", "A", 3_000)
+        assert (await positions(region, "b2"))["uk"]["carried_out"] == 3_000
+        await region.refund("r", payment.id, 10_000)
+        closed = await region.close("b3")
+        (position,) = closed["positions"]
+        assert (position["carried_in"], position["carried_out"]) == (3_000, -7_000)
+        shown: Any = await receivables.show(worker.context, None)
+        (debt,) = shown["receivables"]
+        assert (debt["amount"], debt["since_batch"]) == (7_000, closed["id"])
+        assert (debt["batches"], debt["largest"], debt["netted"]) == (1, 7_000, 0)
+        kopecks, since = await watch_store.receivable(region.conn)
+        closed_at = await region.conn.fetchval("SELECT max(closed_at) FROM settlement_batches")
+        assert (kopecks, since) == (7_000, closed_at)
+
+
+async def test_a_debt_that_was_settled_is_owed_to_nobody(region: Region) -> None:
+    """By the gauges: it lessens what is owed to us, and what recipients are owed not at all."""
+    payment = await paid_out(region)
+    await region.refund("r", payment.id, 10_000)
+    await region.close("b2")
+
+    async def pause(seconds: float) -> None:
+        pass
+
+    async def owed_both_ways() -> tuple[int, int]:
+        found = await gauges.money(region.worker.context.connection, pause)
+        kopecks, _ = await watch_store.receivable(region.conn)
+        assert sum(found.unsettled.values()) - kopecks == await balance(region, "recipients")
+        return sum(found.unsettled.values()), kopecks
+
+    assert await owed_both_ways() == (0, 10_000)
+    request = (await ask_debt(region, "d", "uk", 6_000, "paid_in"))["id"]
+    await approve_debt(region, "k", request)
+    assert await owed_both_ways() == (0, 4_000)
+    await region.close("b3")
+    assert await owed_both_ways() == (0, 4_000)
