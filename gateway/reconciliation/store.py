@@ -121,7 +121,7 @@ _NOT_REPORTED = """
     FROM payments AS p
     WHERE p.id > $2 AND p.id <= $3 AND p.caller = $1
       AND report_of(p.id, p.subscriber_account, p.facts) IS NULL
-      AND p.amount > (SELECT coalesce(sum(f.amount), 0) FROM refunds AS f WHERE f.payment = p.id)
+      AND p.amount > given_back(p.id)
       AND NOT EXISTS (SELECT FROM report_discrepancies AS d WHERE d.payment = p.id)
     ON CONFLICT DO NOTHING
 """

@@ -14,6 +14,7 @@ from gateway.payouts.centre import TRIAL_CENTRE
 from tests.acquirer_reports.files import Told as Row
 from tests.acquirer_reports.files import qiwi, sber12
 from tests.api.conftest import Answer, Gateway, bill, payment, served
+from tests.api.test_agreements import agreement, decide, propose
 from tests.payouts.statement_files import Told, camt053, one_c
 
 OWN = TRIAL_CENTRE.account
@@ -456,3 +457,61 @@ async def test_the_sides_add_up_with_refunds_and_suspense(region: Gateway) -> No
     )
     assert answer.status == 200, answer.content
     assert (await day(region))["acquirer"]["suspense"] == 111
+
+
+async def test_money_that_waited_or_was_cancelled_is_of_the_payout_that_paid_it(
+    region: Gateway,
+) -> None:
+    minimum = agreement(tariffs=[], minimum_payout=90_000)
+    proposed = (await propose(region, minimum)).json
+    assert (await decide(region, proposed["id"], "approve")).status == 200
+    await paid(region, "op-1", 60_000)
+
+    async def settled() -> str:
+        path = await closed(region)
+        told = await region.send("POST", f"{path}/approve", {}, role="approver", key=region.key())
+        assert told.status == 200, told.content
+        return path
+
+    async def stands() -> tuple[int, int]:
+        sides = (await day(region))["acquirer"]
+        return sides["in_transit"], sides["not_paid"]
+
+    await settled()
+    transit, waits = await stands()
+    assert 0 < waits < 60_000
+    # Of another day: it lifts the supplier over its minimum, and is none of this day's money.
+    later = "2026-11-13T09:31:07+07:00"
+    await paid(region, "op-2", 200_000, paid_at=later)
+    path = await settled()
+    assert await stands() == (transit + waits, 0)
+    told = await region.send("POST", f"{path}/cancel", {"reason": "by mistake"}, role="approver",
+                             key=region.key())  # fmt: skip
+    assert told.status == 200, told.content
+    assert await stands() == (transit, waits)
+    await settled()
+    assert await stands() == (transit + waits, 0)
+    await audited(region)
+
+
+async def test_what_was_charged_back_is_not_waited_for(region: Gateway) -> None:
+    async with served(
+        region.database_url, callers=False, hold_payouts_until_arrived="yes"
+    ) as holding:
+        holding.secrets, holding.keys = region.secrets, 1_000
+        id_ = await paid(region, "op-1", 30_000)
+        path = f"/v1/payments/{id_}/chargebacks"
+        body = {"amount": 29_999, "case": "1", "reason_code": "10.4"}
+        told = await region.send("POST", path, body, role="acquirer", key=region.key())
+        assert told.status == 201, told.content
+        batch = await closed(region)
+        told = await holding.send("POST", f"{batch}/approve", {}, role="approver", key="1")
+        assert told.status == 409, "a kopeck is still to come"
+        body = {"amount": 1, "case": "2", "reason_code": "10.4"}
+        told = await region.send("POST", path, body, role="acquirer", key=region.key())
+        assert told.status == 201, told.content
+        told = await holding.send("POST", f"{batch}/approve", {}, role="approver", key="2")
+        assert told.status == 200, told.content
+    await terms(region)
+    await late(region, 10)
+    assert await worklist(region) == []
