@@ -68,12 +68,12 @@ class RequestLog:
                 self._stamp(),
                 same,
                 seconds,
-                self.trace_of(traceparent),
+                self._trace_of(traceparent),
                 _mark(request_id) if request_id is not None else b"",
             )
         )
 
-    def trace_of(self, traceparent: str | None) -> bytes:
+    def _trace_of(self, traceparent: str | None) -> bytes:
         """The trace's id as its W3C header gives it; a new one where there is none."""
         if traceparent is not None:
             given = _TRACEPARENT.fullmatch(traceparent)

@@ -177,15 +177,7 @@ class Replay:
             yield "commission_wrong", row, "its commissions are not what the rules give"
         before = unpack(self._paid)
         self._paid = pack([a + b for a, b in zip(before, again.charges, strict=True)])
-        self._splits[event["lot"]] = _Split(
-            event["counts_as"],
-            event["bill"],
-            event["plan"],
-            parts,
-            [0] * len(parts),
-            list(again.commissions),
-            [0] * len(parts),
-        )
+        self._start_lot(event, parts, list(again.commissions))
 
     def _refund(self, row: str, event: Any) -> Iterator[tuple[str, str, str]]:
         split = self._splits[event["lot"]]
@@ -241,16 +233,21 @@ class Replay:
         withheld = (
             unpack(event["commissions"]) if event["commissions"] else [0] * len(plan.recipients)
         )
+        self._start_lot(event, parts, withheld)
+        yield from ()
+
+    def _start_lot(self, event: Any, parts: list[int], commissions: list[int]) -> None:
+        """A lot of which nothing was taken yet."""
+        nothing = [0] * len(parts)
         self._splits[event["lot"]] = _Split(
             event["counts_as"],
             event["bill"],
             event["plan"],
             parts,
-            [0] * len(parts),
-            withheld,
-            [0] * len(parts),
+            nothing,
+            commissions,
+            list(nothing),
         )
-        yield from ()
 
     def _count(self, split: _Split, parts: Sequence[int], sign: int) -> None:
         """Take parts of a lot off what is paid on the open bill, or put them on it."""

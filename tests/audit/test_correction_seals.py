@@ -1,6 +1,5 @@
 """Corrections, chargebacks, their moves and debts: what is done to any column of them is named."""
 
-import dataclasses
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -8,20 +7,13 @@ import asyncpg
 import orjson
 import pytest
 
-from gateway import config
-from gateway.domain.clock import SystemClock
 from gateway.domain.ids import CHARGEBACK, DEBT, read_id
-from gateway.domain.party import BankAccount, Caller, Recipient
+from gateway.domain.party import BankAccount, Recipient
 from gateway.flows import charge_back, correct_payment, receivables, set_terms
-from gateway.flows.context import Context
 from gateway.flows.correct_payment import Asked
 from gateway.seals import store as seal_store
-from gateway.splitting.plans import PlanShelf
-from gateway.splitting.terms import TermsShelf
-from gateway.storage import keys
-from gateway.storage.postgres import open_pool
 from splitcore import FeeRule
-from tests.audit.test_corruption import ACCOUNTS, World, free_hand
+from tests.audit.test_corruption import ACCOUNTS, World, free_hand, world_on
 from tests.audit.test_seals import (
     COLUMNS,
     FIRST_VALUES,
@@ -44,24 +36,13 @@ VALUES = {**OTHER_VALUES, "boolean": "NOT {0}"}
 @pytest.fixture
 async def damaged(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """Three closed batches with all of it in them, sealed, and nothing in the way of damage."""
-    conn = await asyncpg.connect(database_url)
-    for name, role in (("bank", "acquirer"), ("operator", "operator"), ("boss", "approver")):
-        await keys.add(conn, name, keys.parse_role(role))
-    rows = await conn.fetch("SELECT number, name, role FROM callers")
-    callers = {row["name"]: Caller(row["number"], row["name"], row["role"]) for row in rows}
-    settings = dataclasses.replace(config.Settings(), pool_min=1, pool_max=2)
-    pool = await open_pool(settings, database_url)
-    world = World(Context(pool, SystemClock(), settings, PlanShelf(), TermsShelf()), callers)
-    try:
+    async with world_on(database_url) as (world, conn):
         await _days(world)
         while todo := await seal_store.unsealed(conn):
             async with conn.transaction():
                 await seal_store.seal(conn, *todo[0], datetime.now(UTC))
         await free_hand(conn)
         yield conn
-    finally:
-        pool.terminate()
-        await conn.close()
 
 
 async def _days(world: World) -> None:

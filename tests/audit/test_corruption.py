@@ -5,7 +5,7 @@ The control is the same database before the damage, which has no problems.
 
 import dataclasses
 from collections.abc import AsyncIterator
-from contextlib import nullcontext
+from contextlib import asynccontextmanager, nullcontext
 from datetime import date
 from uuid import UUID
 
@@ -159,9 +159,9 @@ def charges(due: int) -> tuple[Charge, ...]:
     )
 
 
-@pytest.fixture
-async def damaged(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection to the world's database on which triggers and checks are out of the way."""
+@asynccontextmanager
+async def world_on(database_url: str) -> AsyncIterator[tuple[World, asyncpg.Connection]]:
+    """A world in which nothing has happened yet, and a connection to its database."""
     conn = await asyncpg.connect(database_url)
     for name, role in (("bank", "acquirer"), ("operator", "operator"), ("boss", "approver")):
         await keys.add(conn, name, keys.parse_role(role))
@@ -171,11 +171,18 @@ async def damaged(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     pool = await open_pool(settings, database_url)
     world = World(Context(pool, SystemClock(), settings, PlanShelf(), TermsShelf()), callers)
     try:
-        await a_day(world, conn)
-        yield conn
+        yield world, conn
     finally:
         pool.terminate()
         await conn.close()
+
+
+@pytest.fixture
+async def damaged(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to the world's database on which triggers and checks are out of the way."""
+    async with world_on(database_url) as (world, conn):
+        await a_day(world, conn)
+        yield conn
 
 
 async def a_day(world: World, conn: asyncpg.Connection) -> None:
