@@ -15,8 +15,10 @@ from tests.faults.processes import Database, Gateway
 
 ZONE = "Asia/Barnaul"
 WORKERS = 2
-# Enough to start and pay; the cut-off is a whole minute, so it is at most a minute later.
+# Enough to start and pay; the cut-off is a whole minute, so it is at most a minute later,
+# and payers begin so long before it.
 AHEAD_S = 15
+PAYING_FROM_S = 12
 KILLS_FROM_S = 6
 KILLS_UNTIL_S = 6
 CLOSED = """
@@ -63,6 +65,7 @@ async def test_one_batch_is_cut_at_a_cut_off_however_often_the_gateway_is_killed
     try:
         await gateway.start()
         payers = Payers(history, secret, gateway.port, seed=3)
+        await asyncio.sleep((moment - datetime.now(UTC)).total_seconds() - PAYING_FROM_S)
         async with payers.paying():
             await payers.more(50)
             while datetime.now(UTC) < moment - timedelta(seconds=KILLS_FROM_S):
