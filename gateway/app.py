@@ -35,6 +35,7 @@ from gateway.flows import deliver_webhooks, reconcile
 from gateway.flows.accept_payment import Intake
 from gateway.flows.authorise_payment import Asking
 from gateway.flows.close_at_cut_off import CutOffs
+from gateway.flows.coming import Coming
 from gateway.flows.context import Context
 from gateway.flows.deliver_webhooks import Deliverer
 from gateway.flows.hear_acquirer import Hearing
@@ -271,6 +272,7 @@ async def _running(
         hearing,
         refunding,
         webhooks,
+        Coming(context),
         leaving=leaving,
         stopping=asyncio.Event(),
         loop=asyncio.get_running_loop(),

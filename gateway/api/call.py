@@ -14,6 +14,7 @@ from gateway.domain.payment import Claim
 from gateway.domain.refusals import Refusal
 from gateway.flows.accept_payment import Intake
 from gateway.flows.authorise_payment import Asking
+from gateway.flows.coming import Coming
 from gateway.flows.context import Context
 from gateway.flows.hear_acquirer import Hearing
 from gateway.flows.refund_by_acquirer import Refunding
@@ -51,6 +52,7 @@ class House:
     hearing: Hearing
     refunding: Refunding
     webhooks: Webhooks
+    coming: Coming
     leaving: asyncio.Event
     stopping: asyncio.Event
     loop: asyncio.AbstractEventLoop

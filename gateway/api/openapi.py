@@ -9,6 +9,7 @@ import msgspec
 import orjson
 
 from gateway.api import answers, bodies, problems
+from gateway.api.own import BATCH_STATES
 from gateway.api.routes import EVERYBODY, NO_BODY, STREAM, Route
 from gateway.domain.payment import METHODS
 
@@ -95,6 +96,12 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
         "enum": ["open", "proposed", "resolved", "settled", "all"],
         "default": "open",
     },
+    "/v1/settlement-batches cursor": {
+        "type": "string",
+        "pattern": "^sb_[0-9a-f]{32}$",
+        "description": "next_cursor of the page before",
+    },
+    "/v1/settlement-batches state": {"type": "string", "enum": list(BATCH_STATES)},
     "kind": {"type": "string", "examples": ["money-not-arrived"]},
     "side": {"type": "string", "enum": ["acquirer", "bank", "centre", "recipient"]},
     "older_than": {"type": "integer", "minimum": 0, "maximum": 3650, "description": "Days"},
@@ -117,7 +124,8 @@ def document(routes: tuple[Route, ...], version: str) -> bytes:
     """The document as JSON."""
     types = {route.asks for route in routes if route.asks is not None}
     for route in routes:
-        types |= {shape for shape in (route.answers or {}).values() if shape is not None}
+        for shapes in (route.answers or {}).values():
+            types |= set(_several(shapes))
     types.add(answers.ProblemShown)
     ordered = sorted(types, key=lambda shape: shape.__name__)
     _, schemas = msgspec.json.schema_components(ordered, schema_hook=_anything, ref_template=_REF)
@@ -268,10 +276,18 @@ def _schema_of(asks: type[msgspec.Struct]) -> dict[str, str]:
     return {"$ref": _REF.format(name=asks.__name__)}
 
 
+def _several(shapes: Any) -> tuple[type[msgspec.Struct], ...]:
+    """An answer of one shape, of one of several, or of none that is told."""
+    if shapes is None:
+        return ()
+    return shapes if isinstance(shapes, tuple) else (shapes,)
+
+
 def _responses(route: Route) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, shape in (route.answers or {}).items():
-        schema = {} if shape is None else {"$ref": _REF.format(name=shape.__name__)}
+        known = [_schema_of(one) for one in _several(shape)]
+        schema: dict[str, Any] = {"anyOf": known} if len(known) > 1 else dict(*known)
         responses[str(status)] = {
             "description": "Done",
             "content": {kind: {"schema": schema} for kind in route.answer_types},

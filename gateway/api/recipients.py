@@ -20,13 +20,6 @@ async def put(house: House, call: Call) -> Reply:
     return Reply(replies.OK, encode.json(encode.recipient_members(recipient)))
 
 
-async def show(house: House, call: Call) -> Reply:
-    """GET /v1/recipients/{id}."""
-    call.query()
-    found = await set_terms.find_recipient(house.context, call.names[0])
-    return Reply(replies.OK, encode.json(encode.recipient_members(found)))
-
-
 async def list_all(house: House, call: Call) -> Reply:
     """GET /v1/recipients: a region has dozens of them, so they come at once."""
     call.query()

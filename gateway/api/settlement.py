@@ -1,4 +1,4 @@
-"""Views of settlement batches: close, approve, send, cancel, show, payout files and reports."""
+"""Views of settlement batches: close, approve, send, cancel, payout files and reports."""
 
 from contextlib import aclosing
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from aiohttp import HttpVersion10, web
 
-from gateway.api import bodies, decode, encode, replies, strict_json
+from gateway.api import bodies, decode, replies, strict_json
 from gateway.api.call import Call, House
 from gateway.api.payments import kept
 from gateway.api.replies import Reply
@@ -79,13 +79,6 @@ def _reason(text: str | None) -> str | None:
     if contains_pan(text):
         raise Refusal("pan_not_allowed", "Expected a reason without a card number")
     return text
-
-
-async def show(house: House, call: Call) -> Reply:
-    """GET /v1/settlement-batches/{id}."""
-    call.query()
-    batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
-    return Reply(replies.OK, encode.json(await close_batch.show(house.context, batch)))
 
 
 async def payout_file(house: House, call: Call) -> Reply:
