@@ -19,6 +19,9 @@ PREFIX = "KOPECK_"
 # Read by tests and by the switches that only tests may throw; never a setting.
 TEST_PREFIX = "KOPECK_TEST_"
 
+# In place of a Redis's URL: a server of our own.
+EMBEDDED = "embedded"
+
 # What the embedded server accepts, less what commands and the supervisor need for themselves.
 EMBEDDED_CONNECTIONS_MAX = 180
 
@@ -59,6 +62,15 @@ def _url(*schemes: str) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def _redis(text: str) -> str:
+    if text == EMBEDDED:
+        return text
+    try:
+        return _url("redis", "rediss", "unix")(text)
+    except ValueError as expected:
+        raise ValueError(f"{EMBEDDED}, or {expected}") from None
 
 
 def _time_zone(text: str) -> str:
@@ -125,7 +137,8 @@ class Settings:
     # it; 0: nothing. A rush may fill 8 GB of it.
     log_ahead_mb: int = _setting(_whole(0, 2_048), 2_048)
     database_url: str | None = _setting(_url("postgresql", "postgres"), None, secret=True)
-    redis_url: str | None = _setting(_url("redis", "rediss", "unix"), None, secret=True)
+    # Where workers and replicas share limits; `embedded`: a server of our own for one machine's.
+    redis_url: str | None = _setting(_redis, None, secret=True)
     # Business dates, cut-offs and periods are the region's; stored times are UTC.
     timezone: str = _setting(_time_zone, "Asia/Barnaul")
     # When a business day ends by that zone's clock; days of a centre's own beside the published

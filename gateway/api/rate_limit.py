@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from gateway.domain.clock import Clock
 
+# For all of it: a connection, a password, the question and its answer.
 REDIS_TIMEOUT_S: Final = 0.05
 AWAY_S: Final = 1.0
 LEASES_A_SECOND: Final = 20
@@ -101,7 +102,10 @@ class RateLimit:
     async def _leased(self, caller: int, second: int) -> int:
         key = f"kopeck:rate:{caller}:{second}"
         try:
-            async with self._redis.pipeline(transaction=False) as pipeline:
+            async with (
+                asyncio.timeout(REDIS_TIMEOUT_S),
+                self._redis.pipeline(transaction=False) as pipeline,
+            ):
                 pipeline.incrby(key, self._lease_size)
                 pipeline.pexpire(key, _KEY_MS)
                 taken, _ = await pipeline.execute()

@@ -6,6 +6,7 @@ What the supervisor counts is declared here, as it has nothing to do with paymen
 import os
 import shutil
 from pathlib import Path
+from typing import Final
 
 from prometheus_client import Counter, multiprocess
 
@@ -27,6 +28,9 @@ def forget_slot(slot: int) -> None:
     multiprocess.mark_process_dead(slot)  # type: ignore[no-untyped-call]
 
 
+PROCESSES: Final = ("worker", "postgres", "valkey")
+
+
 class Restarts:
     """Counts what the supervisor had to start again, for the workers' /metrics."""
 
@@ -39,8 +43,8 @@ class Restarts:
             registry=None,
         )
         # Made now, so that an alert sees 0 before the first restart.
-        self._counters = {process: counter.labels(process) for process in ("worker", "postgres")}
+        self._counters = {process: counter.labels(process) for process in PROCESSES}
 
     def count(self, process: str) -> None:
-        """`process` is `worker` or `postgres`."""
+        """`process` is one of PROCESSES."""
         self._counters[process].inc()

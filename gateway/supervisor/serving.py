@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 from gateway import logs
-from gateway.config import Settings, StartRefused
+from gateway.config import EMBEDDED, Settings, StartRefused
 from gateway.flows.wallets import wallets_of
 from gateway.storage import data_directory, log_ahead, postgres
 from gateway.storage.embedded import EmbeddedPostgres, url_of
@@ -28,6 +28,7 @@ from gateway.storage.migrate import migrate
 from gateway.supervisor import metrics, port
 from gateway.supervisor.child import Child
 from gateway.supervisor.replacing import Replacing
+from gateway.supervisor.valkey import EmbeddedValkey
 from gateway.supervisor.worker import Migration, Worker, how
 
 WORKER = (sys.executable, "-m", "gateway", "worker")
@@ -102,6 +103,7 @@ def serve(settings: Settings, worker: Sequence[str] = WORKER) -> int:
     with signals.caught(), contextlib.ExitStack() as stack:
         try:
             held = stack.enter_context(port.hold(settings.host, settings.port))
+            valkey = EmbeddedValkey(stack) if settings.redis_url == EMBEDDED else None
             server = None
             if settings.database_url is None:
                 server = stack.enter_context(data_directory.serving(settings.data))
@@ -111,7 +113,11 @@ def serve(settings: Settings, worker: Sequence[str] = WORKER) -> int:
         except _Stopped:
             return 0
         settings = replace(settings, port=held.getsockname()[1])
-        return _Supervisor(settings, held, server, worker, signals).run()
+        apart = []
+        if valkey is not None:
+            settings = replace(settings, redis_url=valkey.url)
+            apart.append(Child("valkey", "Valkey", valkey.launch))
+        return _Supervisor(settings, held, server, worker, signals, apart).run()
 
 
 async def _prepare(settings: Settings, signals: _Signals) -> None:
@@ -166,6 +172,7 @@ class _Supervisor:
         server: EmbeddedPostgres | None,
         worker: Sequence[str],
         signals: _Signals,
+        apart: Sequence[Child] = (),
     ) -> None:
         self._settings = settings
         self._held = held  # keeps the port, whatever becomes of those who listen
@@ -180,7 +187,7 @@ class _Supervisor:
         self._replacing = Replacing(
             settings, self._workers, lambda: Migration(settings, MIGRATE), self._start, _say
         )
-        self._others: list[Child] = []
+        self._others = list(apart)
         self._selector = selectors.DefaultSelector()
         self._selector.register(signals.awake, selectors.EVENT_READ)
         if server is not None and server.process is not None:

@@ -69,6 +69,7 @@ def test_all_problems_are_told_at_once() -> None:
         ("KOPECK_LOG_LEVEL", "loud"),
         ("KOPECK_DATABASE_URL", "mysql://h/d"),
         ("KOPECK_REDIS_URL", "localhost:6379"),
+        ("KOPECK_REDIS_URL", "embed"),
         ("KOPECK_GOOGLE_PAY_RECIPIENT", "shop"),
     ],
 )
