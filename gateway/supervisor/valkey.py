@@ -31,8 +31,9 @@ class EmbeddedValkey:
         self._binary = binary()
         self._folder = Path(tempfile.mkdtemp(prefix="kopeck-valkey-"))
         stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
-        self._user = server_user()
-        self._user.own(self._folder)
+        runs_as = server_user()
+        runs_as.own(self._folder)
+        self._prefix = command_prefix(runs_as, (self._binary, self._folder))
         self._process: subprocess.Popen[bytes] | None = None
         stack.callback(self._stop)
 
@@ -43,8 +44,7 @@ class EmbeddedValkey:
 
     def launch(self) -> "subprocess.Popen[bytes]":
         """Starts the server without waiting for it; called by the thread that stays."""
-        words = [*command_prefix(self._user, (self._binary, self._folder)), str(self._binary)]
-        words += [*_SETTINGS, "--dir", str(self._folder)]
+        words = [*self._prefix, str(self._binary), *_SETTINGS, "--dir", str(self._folder)]
         words += ["--unixsocket", f"{self._folder}/valkey.sock"]
         # Its log tells nothing that its end does not, and would have to be kept from growing.
         quiet = subprocess.DEVNULL

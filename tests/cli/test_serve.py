@@ -164,7 +164,7 @@ def test_a_killed_worker_is_started_again_in_its_slot(gateway: Gateway) -> None:
     gateway.process.send_signal(signal.SIGTERM)
     assert gateway.process.wait(30) == 0
     assert gateway.events() == ["worker 1 ended with SIGKILL; again in 0.1 s"]
-    assert restarts(gateway.data) == {"worker": 1.0, "postgres": 0.0}
+    assert restarts(gateway.data) == {"worker": 1.0, "postgres": 0.0, "valkey": 0.0}
 
 
 def restarts(data: Path) -> dict[str, float]:
