@@ -100,6 +100,20 @@ _OF_PAYMENT = """
     JOIN recipients AS r ON r.number = v.recipient
     ORDER BY p.place
 """
+_OF_SPLIT = """
+    SELECT v.agreement, r.id, v.contract, v.valid_from, v.terms_version
+    FROM split_plan_recipients AS p
+    JOIN LATERAL agreements_in_force($2, $3) AS v ON v.recipient = p.recipient
+    JOIN recipients AS r ON r.number = v.recipient
+    WHERE p.plan = $1 ORDER BY p.place
+"""
+
+
+async def of_split(
+    conn: Any, plan: int, version: int, moment: datetime
+) -> list[tuple[UUID, str, str, Any, int]]:
+    """As `of_payment`, for one split: its plan, the version of its terms, its moment."""
+    return [tuple(row) for row in await conn.fetch(_OF_SPLIT, plan, version, moment)]
 
 
 async def add(

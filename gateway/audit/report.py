@@ -7,15 +7,14 @@ from typing import Any
 
 import asyncpg
 
-import splitcore
 from gateway.audit import arrivals, obligations, seals, store, store_obligations
+from gateway.audit.history import plan_of
 from gateway.audit.replay import AuditPlan, Replay
 from gateway.audit.terms import Terms
 from gateway.config import StartRefused
 from gateway.storage.migrate import current
 from gateway.storage.postgres import connect
 from splitcore import FeeRule, amount_for_total, fee
-from splitcore.reference_plans import Plan as ReferencePlan
 
 # Of each check: a thousand rows that one names hide none of another.
 PROBLEMS_MAX = 1000
@@ -97,14 +96,11 @@ async def _plans(conn: Any, complain: Any) -> dict[int, AuditPlan]:
         if sha256(row["plan"] + names.encode()).digest() != row["digest"]:
             complain(("plan_wrong", place, "its content is not what its digest says"))
         try:
-            reference = ReferencePlan.from_bytes(row["plan"])
-            kernel = splitcore.Plan.from_bytes(row["plan"])
+            plan = plans[row["number"]] = plan_of(row)
         except ValueError:
             complain(("plan_wrong", place, "cannot be read"))
             continue
-        plans[row["number"]] = AuditPlan(
-            kernel, reference, row["services"], row["recipients"], row["payer_category"]
-        )
+        reference = plan.reference
         parts = described.get(row["number"])
         shown = parts and (parts["charges"], parts["services"], parts["recipients"])
         meant = (

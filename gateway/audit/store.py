@@ -244,15 +244,16 @@ _TERMS = """
     SELECT 'surcharge', method, version, ppm, fixed, min, max FROM surcharge_terms
     ORDER BY kind, subject, version
 """
-_BILLS = """
+BILLS = """
     SELECT subscriber_account, number, plan, overpayment, counts_from, loaded_after, due, weight
-    FROM bills ORDER BY subscriber_account COLLATE "C", number
+    FROM bills
 """
+_BILLS = BILLS + ' ORDER BY subscriber_account COLLATE "C", number'
 _OPEN_BILLS = """
     SELECT subscriber_account, bill, plan, overpayment, counts_from, sequence, due, weight, paid
     FROM open_bills ORDER BY subscriber_account COLLATE "C"
 """
-_EVENTS = """
+EVENTS = """
     SELECT * FROM (
         SELECT a.subscriber_account, a.sequence, false AS is_refund, a.payment, a.bill, a.plan,
                a.terms_version, a.at, a.amount, a.shares, a.commissions, p.designation,
@@ -270,8 +271,8 @@ _EVENTS = """
                m.at, m.amount, m.shares, m.commissions, m.designation, false, m.lot, m.id, m.kind,
                m.sign, m.counts_as, m.entry, p.method, NULL, NULL, true
         FROM moves AS m LEFT JOIN payments AS p ON p.id = m.payment) AS e
-    ORDER BY subscriber_account COLLATE "C", sequence
 """
+_EVENTS = EVENTS + ' ORDER BY subscriber_account COLLATE "C", sequence'
 # A payer who paid by an acquirer paid the surcharge of the moment when that was begun.
 _SURCHARGES = """
     SELECT p.id, p.method, coalesce(a.terms_version, p.terms_version) AS terms_version,

@@ -59,6 +59,7 @@ _ENTRIES = """
     FROM chargeback_reversals WHERE payment = $1
     ORDER BY at, id
 """
+_ASKED = "SELECT id, asked FROM corrections WHERE payment = $1"
 # Debts as the batch that was counted last left them, less what was settled since. One begins where
 # none was carried in: nothing was, or money of the recipient's own that waited.
 _OWED = """
@@ -207,6 +208,11 @@ class WaitingRequest(Struct, frozen=True):
 async def moves_of(conn: Any, payment: UUID) -> list[Move]:
     """Every move of a payment, in the order in which they happened."""
     return [Move(*row.values()) for row in await conn.fetch(_MOVES, payment)]
+
+
+async def asked_of(conn: Any, payment: UUID) -> dict[UUID, str]:
+    """What each correction of a payment was asked to move, as it is stored."""
+    return {row["id"]: row["asked"] for row in await conn.fetch(_ASKED, payment)}
 
 
 async def add_moves(conn: Any, moves: Sequence[NewMove]) -> None:
