@@ -8,7 +8,7 @@ import click
 
 from gateway.cli import options
 from gateway.config import StartRefused
-from gateway.storage import data_directory, embedded
+from gateway.storage import data_directory, embedded, primary
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -26,7 +26,9 @@ def psql(write: bool, words: tuple[str, ...], **given: str | None) -> int:
         environ["PGOPTIONS"] = "-c default_transaction_read_only=on"
     with data_directory.database(settings, "psql", made=True) as url:
         # No ~/.psqlrc: what a page of the runbooks prints must look the same for everybody.
-        return subprocess.run([_psql(), "-X", url, *words], env=environ).returncode
+        return subprocess.run(
+            [_psql(), "-X", primary.for_libpq(url), *words], env=environ
+        ).returncode
 
 
 def _psql() -> str:

@@ -18,6 +18,7 @@ from gateway.flows.patience import PAUSE_S
 from gateway.journal.db_transaction import moving_money, plan_by_index, writing
 from gateway.journal.group_commit import Accumulator, Committer, commit_apart
 from gateway.journal.store import NotAsItWas
+from gateway.storage.lease import Lease
 from gateway.storage.postgres import to_be_found_out
 
 # A statement of its own for a group costs less than the long way's five, but more for each payment.
@@ -49,7 +50,7 @@ class Intake:
         self.bunch_max = settings.group_size_max
         self._lanes = settings.commit_lanes
         self._committers: list[asyncio.Task[None]] = []
-        self._kept: list[Any] = []
+        self._kept: list[Lease] = []
         self._long_way = 0
         self._repeats = 0
         self._tokens = TokenOpener(context)
@@ -75,7 +76,7 @@ class Intake:
         self._accumulator.close()
         await asyncio.gather(*self._committers, return_exceptions=True)
         while self._kept:
-            await self._context.pool.release(self._kept.pop())
+            await self._kept.pop().give_back()
         self._accumulator.fail_all(Unavailable("unavailable", "This process is stopping"))
 
     async def accept(self, request: PaymentRequest) -> Receipt:
@@ -126,20 +127,27 @@ class Intake:
         """A connection that the committers keep between groups: to get one costs a lone payment
         as much as its split, its row and its answer together.
         """
-        conn = self._kept.pop() if self._kept else None
-        if conn is None or conn.is_closed():
-            conn = await self._context.take_connection(conn)
+        lease = self._kept.pop() if self._kept else None
+        if lease is None or lease.lost:
+            if lease is not None:
+                await lease.give_back()
+            lease = self._context.connection()
+            await lease.borrow()
             try:
-                await plan_by_index(conn)
+                await plan_by_index(lease.conn)
             except BaseException:
                 # Closed, so that whoever comes next takes another one in its place.
-                conn.terminate()
-                self._kept.append(conn)
+                lease.close()
+                self._kept.append(lease)
                 raise
         try:
-            yield conn
+            yield lease.conn
+        except Exception as failure:
+            await lease.judge(failure)
+            raise
         finally:
-            self._kept.append(conn)
+            self._kept.append(lease)
+        lease.assert_sure()
 
     async def _commit(self, requests: list[PaymentRequest]) -> Sequence[Outcome]:
         deadline = time.monotonic() + self._context.settings.commit_deadline_ms / 1000

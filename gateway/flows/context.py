@@ -12,6 +12,7 @@ from gateway.domain.clock import Clock
 from gateway.flows.wallets import Wallets
 from gateway.splitting.plans import PlanShelf, StructureShelf
 from gateway.splitting.terms import TermsShelf
+from gateway.storage.lease import Lease
 
 
 @dataclass(frozen=True)
@@ -31,15 +32,9 @@ class Context:
         """The centre's business days; StartRefused where its own calendar cannot be read."""
         return days_of(self.settings)
 
-    def connection(self) -> Any:
+    def connection(self) -> Lease:
         """A connection for `async with`; TimeoutError where none is free for too long."""
-        return self.pool.acquire(timeout=self.settings.pool_wait_ms / 1000)
-
-    async def take_connection(self, instead_of: Any = None) -> Any:
-        """A connection to keep, instead of one that is closed; the taker releases it."""
-        if instead_of is not None:
-            await self.pool.release(instead_of)
-        return await self.connection()
+        return Lease(self.pool, self.settings.pool_wait_ms / 1000)
 
 
 class Answer(Struct, frozen=True):

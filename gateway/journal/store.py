@@ -48,6 +48,11 @@ _CLAIMS = """
 """
 # What this very transaction claimed is not "before", though it sees its own rows.
 _CLAIMS_BEFORE = _CLAIMS + " WHERE k.xmin IS DISTINCT FROM pg_current_xact_id_if_assigned()::xid"
+# A record in the log, where commits wait for a standby: so this transaction's waits as well.
+_HELD_BY_STANDBY = """
+    SELECT CASE WHEN current_setting('synchronous_standby_names') <> ''
+                THEN pg_logical_emit_message(true, 'kopeck', ''::text) END
+"""
 _UNCLAIM = """
     DELETE FROM idempotency_keys AS k USING unnest($1::int[], $2::text[]) AS u (caller, key)
     WHERE k.caller = u.caller AND k.key = u.key
@@ -147,8 +152,7 @@ async def claim(
     cut = Cut(row["settlement_batch"], row["terms_version"])
     if row["claimed"] == len(ordered):
         return cut, {}
-    before = await conn.fetch(_CLAIMS_BEFORE, callers, keys)
-    return cut, {(stored["caller"], stored["key"]): _stored(stored) for stored in before}
+    return cut, await _found(conn, _CLAIMS_BEFORE, callers, keys)
 
 
 async def begin_group(
@@ -177,8 +181,7 @@ async def begin_group(
     bills = {row["subscriber_account"]: OpenBill(*row[_BILL]) for row in rows if row["bill"]}
     if rows[0]["claimed"] == len(ordered):
         return cut, {}, bills
-    before = await conn.fetch(_CLAIMS_BEFORE, callers, keys)
-    return cut, {(stored["caller"], stored["key"]): _stored(stored) for stored in before}, bills
+    return cut, await _found(conn, _CLAIMS_BEFORE, callers, keys), bills
 
 
 async def claim_new(conn: Any, requests: Sequence[PaymentRequest]) -> Cut:
@@ -199,7 +202,19 @@ async def find_claims(
     conn: Any, keys: Sequence[tuple[int, str]]
 ) -> dict[tuple[int, str], StoredClaim]:
     """The stored claims of (caller, key) pairs."""
-    rows = await conn.fetch(_CLAIMS, [caller for caller, _ in keys], [key for _, key in keys])
+    return await _found(conn, _CLAIMS, [caller for caller, _ in keys], [key for _, key in keys])
+
+
+async def _found(
+    conn: Any, query: str, callers: Sequence[int], keys: Sequence[str]
+) -> dict[tuple[int, str], StoredClaim]:
+    """What was made before, and will still be there after a failover once this is committed.
+
+    A commit whose wait for a standby was cut short, by a deadline of ours for one, is seen by
+    everybody at once; who only reads it waits for nothing and may tell what the standby lacks.
+    """
+    rows = await conn.fetch(query, callers, keys)
+    await conn.fetchval(_HELD_BY_STANDBY)
     return {(row["caller"], row["key"]): _stored(row) for row in rows}
 
 

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from gateway.config import StartRefused
-from gateway.storage import data_directory
+from gateway.storage import data_directory, primary
 from gateway.storage.embedded import EmbeddedPostgres, binary, pgdata_of
 from gateway.storage.server_user import server_user
 
@@ -26,7 +26,8 @@ def backup(url: str, directory: Path) -> None:
     unfinished = directory.with_name(directory.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        words = [str(binary("pg_basebackup")), "--dbname", url, "--pgdata", str(unfinished)]
+        words = [str(binary("pg_basebackup")), "--pgdata", str(unfinished)]
+        words += ["--dbname", primary.for_libpq(url)]
         # The log is streamed beside the files, so the copy is whole by itself; a checkpoint at once
         # costs a little more disk than one spread over minutes, during which somebody waits.
         words += ["--format=plain", "--wal-method=stream", "--checkpoint=fast", "--no-password"]

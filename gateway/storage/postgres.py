@@ -10,6 +10,7 @@ import asyncpg
 
 from gateway.config import Settings, StartRefused
 from gateway.storage.embedded import url_of
+from gateway.storage.primary import Primary, hosts
 
 # The control experiments of the crash tests must be able to lose payments; nobody else may.
 ALLOW_NOT_DURABLE = "KOPECK_TEST_ALLOW_NOT_DURABLE"
@@ -21,12 +22,14 @@ _COMMAND_GRACE_S = 2.0
 
 
 async def open_pool(settings: Settings, url: str | None = None) -> asyncpg.Pool:
-    """The pool of one worker, by default to the database that the settings mean.
+    """The pool of one worker, by default to the database that the settings mean: to the one host of
+    it that writes, whichever that is by the time a connection is opened.
 
     Waits for a free connection are bounded by whoever acquires it.
     """
     return await asyncpg.create_pool(
         url or url_of(settings),
+        connect=Primary(),
         min_size=settings.pool_min,
         max_size=settings.pool_max,
         timeout=_CONNECT_S,
@@ -57,10 +60,11 @@ async def _reset(conn: asyncpg.Connection) -> None:
 async def connect(url: str, purpose: str) -> asyncpg.Connection:
     """One connection for a command; StartRefused when there is no such database or no way to it.
 
+    Of several hosts to the one that writes; of one host to that, be it a standby: an audit reads.
     No statement_timeout: an audit or a migration takes as long as it takes.
     """
     try:
-        return await asyncpg.connect(
+        return await (Primary() if len(hosts(url)) > 1 else asyncpg.connect)(
             url,
             timeout=_CONNECT_S,
             server_settings={
@@ -72,6 +76,10 @@ async def connect(url: str, purpose: str) -> asyncpg.Connection:
         )
     except asyncpg.ClientConfigurationError:
         raise StartRefused("Expected a database URL, was something else") from None
+    except asyncpg.TargetServerAttributeNotMatched:
+        raise StartRefused(
+            "Expected a primary among the hosts of the database, was none that writes"
+        ) from None
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as failure:
         # The URL may hold a password, so only the failure's kind and the server's words are told.
         said = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
@@ -127,13 +135,17 @@ def outcome_unknown(failure: BaseException) -> bool:
 
 
 def will_pass(failure: asyncpg.PostgresError) -> bool:
-    """Whether the server refused for now only: the same work may succeed when sent again."""
+    """Whether the server refused for now only: the same work may succeed when sent again.
+
+    One that only reads was the primary until a moment ago, and another one is or will be.
+    """
     return isinstance(
         failure,
         asyncpg.DeadlockDetectedError
         | asyncpg.SerializationError
         | asyncpg.LockNotAvailableError
         | asyncpg.QueryCanceledError
+        | asyncpg.ReadOnlySQLTransactionError
         | asyncpg.InsufficientResourcesError,
     )
 
