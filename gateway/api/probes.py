@@ -8,6 +8,7 @@ from gateway.api.call import Call, House
 from gateway.api.replies import Reply
 from gateway.domain.refusals import Unavailable
 from gateway.storage import migrate
+from gateway.storage.postgres import assert_writable
 from gateway.telemetry import CONTENT_TYPE
 
 READY_TIMEOUT_S: Final = 2.0
@@ -19,8 +20,9 @@ async def alive(house: House, call: Call) -> Reply:
 
 
 async def ready(house: House, call: Call) -> Reply:
-    """GET /readyz: the database is reachable and its schema has what this program needs."""
+    """GET /readyz: the database is reachable, takes writes, and has the schema of this program."""
     async with asyncio.timeout(READY_TIMEOUT_S), house.context.connection() as conn:
+        await assert_writable(conn)
         enough = await migrate.sufficient(conn)
     if not enough:
         raise Unavailable("unavailable", "Expected the schema of this version; run kopeck migrate")

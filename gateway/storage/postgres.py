@@ -115,6 +115,14 @@ async def assert_durable(conn: asyncpg.Connection) -> None:
         raise StartRefused(f"Expected {'; '.join(wrong)}: an answered payment could be lost")
 
 
+async def assert_writable(conn: asyncpg.Connection) -> None:
+    """Raises ReadOnlySQLTransactionError, as a write would, where this server only reads."""
+    if await conn.fetchval("SELECT current_setting('transaction_read_only')") == "on":
+        raise asyncpg.ReadOnlySQLTransactionError(
+            "Expected a server that writes, was one that reads"
+        )
+
+
 def outcome_unknown(failure: BaseException) -> bool:
     """Whether work that ended with `failure` may nevertheless have been committed.
 

@@ -36,6 +36,8 @@ def hosts(url: str) -> list[str]:
     ports = query.get("port", "").split(",")
     if len(ports) == 1:
         ports *= len(names)
+    if len(ports) != len(names):
+        raise ValueError(f"Expected as many ports as hosts, was {len(ports)} for {len(names)}")
     return [
         parts._replace(query=urlencode({**query, "host": name, "port": port})).geturl()
         if port

@@ -83,6 +83,11 @@ class Payers:
                 )
         return len(unknown)
 
+    async def try_once(self, sent: Sent) -> None:
+        """Sends one payment, whatever becomes of it."""
+        async with self._session(1) as session:
+            await self._send(session, sent)
+
     async def ask_again(self, sent: Sent) -> bool:
         """Sends an acknowledged payment once more: whether it is answered as a replay of itself."""
         async with self._session(1) as session:
