@@ -31,6 +31,8 @@ TASK_OWNERS: tuple[str, ...] = (
     "gateway/supervisor/serving.py",
     # The next pages of a report: awaited by its reader, or cancelled and awaited where it leaves.
     "gateway/flows/reports.py",
+    # Hosts of a database that are asked at once: those that lose are cancelled and awaited.
+    "gateway/storage/primary.py",
 )
 TASKS = ("create_task", "ensure_future", "shield")
 
