@@ -46,6 +46,7 @@ from gateway.flows.wallets import wallets_of
 from gateway.flows.webhooks import Webhooks
 from gateway.scans import templates
 from gateway.scans.darkroom import Darkroom
+from gateway.settlement.press import Press
 from gateway.splitting.plans import PlanShelf
 from gateway.splitting.terms import TermsShelf
 from gateway.storage import log_ahead, postgres
@@ -273,6 +274,7 @@ async def _running(
         refunding,
         webhooks,
         Coming(context),
+        Press(),
         leaving=leaving,
         stopping=asyncio.Event(),
         loop=asyncio.get_running_loop(),

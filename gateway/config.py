@@ -214,6 +214,8 @@ class Settings:
     batch_payout_max_roubles: int = _setting(_whole(1, 9_999_999_999), 9_999_999_999)
     payout_jump_times: int = _setting(_whole(2, 1_000), 10)
     payout_jump_from_roubles: int = _setting(_whole(0, 9_999_999_999), 10_000_000)
+    # The VAT that the centre's commission has in it, as acts say it; 0: it is not subject to any.
+    commission_vat_percent: int = _setting(_whole(0, 30), 0)
     # Whether a batch is approved only once the money of all its payments has come.
     hold_payouts_until_arrived: str = _setting(_one_of("no", "yes"), "no")
     # The version of pain.001 that the bank takes; who signs and receives electronic messages

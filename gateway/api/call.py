@@ -21,6 +21,7 @@ from gateway.flows.refund_by_acquirer import Refunding
 from gateway.flows.webhooks import Webhooks
 from gateway.scans.darkroom import Darkroom
 from gateway.scans.templates import Templates
+from gateway.settlement.press import Press
 from gateway.telemetry import Telemetry
 
 REPORTS_AT_ONCE: Final = 2
@@ -53,6 +54,7 @@ class House:
     refunding: Refunding
     webhooks: Webhooks
     coming: Coming
+    press: Press
     leaving: asyncio.Event
     stopping: asyncio.Event
     loop: asyncio.AbstractEventLoop

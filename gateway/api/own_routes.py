@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from gateway.api import answers, own, own_answers
+from gateway.api import answers, own, own_answers, settlement
 from gateway.api.routes import Route
 
 READERS: Final = frozenset({"operator", "auditor", "recipient"})
@@ -50,6 +50,17 @@ def routes() -> list[Route]:
             roles=READERS,
             summary="What no batch has closed yet, what waits, what is on its way, and when",
             answers={200: own_answers.ComingShown},
+            codes=("not_found", "state_conflict"),
+        ),
+        Route(
+            method="GET",
+            path="/v1/settlement-batches/{id}/reports/{recipient}/act",
+            name="act",
+            view=settlement.act,
+            roles=READERS,
+            summary="An act of a recipient and batch on one page, with commission and VAT",
+            answers={200: None},
+            answer_types=(settlement.ACT_TYPE,),
             codes=("not_found", "state_conflict"),
         ),
     ]

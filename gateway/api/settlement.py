@@ -12,7 +12,7 @@ from gateway.api.payments import kept
 from gateway.api.replies import Reply
 from gateway.domain import ids
 from gateway.domain.refusals import Refusal
-from gateway.flows import agreements, batch_life, close_batch, payout_files, reports
+from gateway.flows import acts, agreements, batch_life, close_batch, payout_files, reports
 from gateway.methods.pan import contains_pan
 
 # The 1C exchange is text of windows-1251 by its own header.
@@ -27,6 +27,8 @@ REPORT_TYPES: Final = {
     "json": replies.JSON,
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
+
+ACT_TYPE: Final = "application/pdf"
 
 _batch_body = msgspec.json.Decoder(bodies.SettlementBatchBody)
 _no_body = msgspec.json.Decoder(bodies.NoBody)
@@ -117,6 +119,18 @@ async def report(house: House, call: Call) -> web.StreamResponse:
                 await response.write(piece)
         await response.write_eof()
     return response
+
+
+async def act(house: House, call: Call) -> Reply:
+    """GET /v1/settlement-batches/{id}/reports/{recipient}/act: the same bytes for ever."""
+    call.query()
+    recipient = call.names[1]
+    own = call.caller.recipient
+    if own is not None and own != recipient:
+        raise Refusal("forbidden", "Expected an act of your own")
+    batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
+    content = await acts.act(house.context, house.press, batch, recipient)
+    return Reply(replies.OK, content, ACT_TYPE, _as_file(f"{call.names[0]}.act.pdf"))
 
 
 def _format(call: Call, default: str, known: dict[str, str]) -> str:

@@ -77,6 +77,7 @@ MATRIX = {
     "GET /v1/settlement-batches/{id}": "-opur",
     "GET /v1/recipients/{id}": "-o-ur",
     "GET /v1/recipients/{id}/coming": "-o-ur",
+    "GET /v1/settlement-batches/{id}/reports/{recipient}/act": "-o-ur",
     "GET /v1/payments/{id}/explanation": "ao-ur",
     "GET /v1/webhooks": "-o-ur",
     "GET /v1/webhooks/{name}": "-o-ur",
