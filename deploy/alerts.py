@@ -216,6 +216,24 @@ def _settlement() -> list[Alert]:
             {'kopeck_discrepancies_oldest_seconds{kind="fee-differs"}': f"{7 * _DAY}+60x200"},
             {'kopeck_discrepancies_oldest_seconds{kind="fee-differs"}': f"{6 * _DAY}+60x200"},
         ),
+        Alert(
+            "WebhookStuck",
+            f"max(kopeck_webhook_deliveries_oldest_seconds) > {_DAY}",
+            "10m",
+            "ticket",
+            "A recipient's webhook has not taken an event for more than a day",
+            {"kopeck_webhook_deliveries_oldest_seconds": f"{_DAY}+60x200"},
+            {"kopeck_webhook_deliveries_oldest_seconds": "60x200"},
+        ),
+        Alert(
+            "WebhookDisabled",
+            "max(sum by (instance) (kopeck_webhooks_disabled)) > 0",
+            "10m",
+            "ticket",
+            "A recipient's webhook is disabled: the recipient is told nothing any more",
+            {'kopeck_webhooks_disabled{reason="gone"}': "0x100 1x100"},
+            {'kopeck_webhooks_disabled{reason="gone"}': "0x200"},
+        ),
     ]
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.api.conftest import RECIPIENTS, Gateway, bill, payment, recipient
 from tests.drills.on_call import WITHIN_S, Drill, Limits, drilled, fires, promtool
 from tests.watch.test_watch import Ahead
+from tests.webhooks.receiving import receiving
 
 DAY = timedelta(days=1)
 
@@ -285,3 +286,55 @@ async def test_an_agent_whose_numbering_began_again(database_url: str, tmp_path:
         )
         assert fires("BillerConflict", after, before) in (True, None)
         assert conflicts in await drill.follow("BillerConflict")
+
+
+async def event_for_heat(gateway: Gateway, url: str) -> None:
+    """A webhook of heat's, and a closed batch to tell it of."""
+    path = "/v1/webhooks/books?recipient=heat"
+    made = await gateway.send("PUT", path, {"url": url}, role="operator")
+    assert made.status == 201, made.content
+    await gateway.pay(payment())
+    closed = await gateway.send(
+        "POST", "/v1/settlement-batches", {}, role="operator", key=gateway.key()
+    )
+    assert closed.status == 201, closed.content
+
+
+async def test_a_webhook_that_takes_nothing(database_url: str, tmp_path: Path) -> None:
+    clock = Ahead()
+    name = "kopeck_webhook_deliveries_oldest_seconds"
+    limits = {"webhook_loopback": "allow"}
+    async with (
+        receiving(statuses=[500] * 200) as to,
+        region(database_url, tmp_path, clock, limits) as (drill, gateway, _),
+    ):
+        await event_for_heat(gateway, to.url)
+        waits = await drill.until(lambda m: m[name] > 0)
+        assert fires("WebhookStuck", waits) in (False, None)
+        clock.by = 2 * DAY
+        stuck = await drill.until(lambda m: m[name] > 86_400)
+        assert fires("WebhookStuck", stuck) in (True, None)
+        assert fires("WebhookDisabled", stuck) in (False, None)
+        assert "heat" in await drill.follow("WebhookStuck", "Look")
+        to.statuses.clear()
+        await drill.follow("WebhookStuck", "Do", "Afterwards")
+        told = await drill.until(lambda m: m["kopeck_webhook_deliveries_waiting"] == 0)
+        assert fires("WebhookStuck", told) in (False, None)
+
+
+async def test_a_webhook_that_is_gone(database_url: str, tmp_path: Path) -> None:
+    gone = 'kopeck_webhooks_disabled{reason="gone"}'
+    limits = {"webhook_loopback": "allow"}
+    async with (
+        receiving(statuses=[410]) as to,
+        region(database_url, tmp_path, limits=limits) as (drill, gateway, _),
+    ):
+        silent = await drill.metrics()
+        assert fires("WebhookDisabled", silent) in (False, None)
+        await event_for_heat(gateway, to.url)
+        disabled = await drill.until(lambda m: m.get(gone, 0) == 1)
+        assert fires("WebhookDisabled", disabled) in (True, None)
+        assert "gone" in await drill.follow("WebhookDisabled", "Look")
+        await drill.follow("WebhookDisabled", "Do", "Afterwards")
+        resumed = await drill.until(lambda m: m.get(gone, 0) == 0)
+        assert fires("WebhookDisabled", resumed) in (False, None)
