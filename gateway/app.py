@@ -10,14 +10,14 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 
 import uvloop
 from aiohttp import http_parser, web
 
-from gateway import __version__, logs
+from gateway import __version__, logs, tracing
 from gateway.acquirer_reports import layouts
 from gateway.acquirers.connected import Acquirers, connect
 from gateway.api import encode, openapi, table
@@ -28,6 +28,7 @@ from gateway.api.rate_limit import RateLimit
 from gateway.api.request_log import RequestLog
 from gateway.api.routes import RouteTable
 from gateway.api.server import Server
+from gateway.api.traced_door import TracedDoor
 from gateway.audit import gauges
 from gateway.config import Settings, StartRefused
 from gateway.domain.clock import Clock, SystemClock
@@ -40,10 +41,13 @@ from gateway.flows.context import Context
 from gateway.flows.deliver_webhooks import Deliverer
 from gateway.flows.hear_acquirer import Hearing
 from gateway.flows.poll_acquirers import Poller, waiting_tries
+from gateway.flows.pulse import Pulse
 from gateway.flows.refund_by_acquirer import Refunding
 from gateway.flows.seal_batches import seal_all
+from gateway.flows.traced_intake import TracedIntake
 from gateway.flows.wallets import wallets_of
 from gateway.flows.webhooks import Webhooks
+from gateway.room_telemetry import RoomTelemetry
 from gateway.scans import templates
 from gateway.scans.darkroom import Darkroom
 from gateway.settlement.press import Press
@@ -94,7 +98,8 @@ def run_worker(settings: Settings, slot: int, listening: int, ready: int) -> int
     use_slot(slot)
     with logs.Lines() as lines:
         logs.install(settings.log_level, lines.write)
-        return uvloop.run(_serve(settings, slot, lines.write, _own(listening), ready))
+        with traced(settings, slot):
+            return uvloop.run(_serve(settings, slot, lines, _own(listening), ready))
 
 
 def _own(descriptor: int) -> socket.socket:
@@ -102,6 +107,16 @@ def _own(descriptor: int) -> socket.socket:
     listening = socket.socket(fileno=descriptor)
     listening.set_inheritable(False)
     return listening
+
+
+@contextmanager
+def traced(settings: Settings, slot: int) -> Iterator[None]:
+    """Spans go where the settings say while this is open; StartRefused without their extra."""
+    try:
+        with tracing.exporting(settings.traces_url, settings.traces_share, __version__, slot):
+            yield
+    except tracing.NotInstalled:
+        raise StartRefused("Expected kopeck[otel] to be installed for KOPECK_TRACES_URL") from None
 
 
 def refuse_unsafe_interpreter() -> None:
@@ -121,7 +136,7 @@ def refuse_unsafe_interpreter() -> None:
 async def _serve(
     settings: Settings,
     slot: int,
-    write: Callable[[bytes], None],
+    lines: logs.Lines,
     listening: socket.socket,
     ready: int,
 ) -> int:
@@ -134,7 +149,14 @@ async def _serve(
     telemetry = Telemetry(__version__, BACKEND)
     async with (
         open_context(settings) as context,
-        running(context, telemetry, slot % settings.workers, write, replaced) as server,
+        running(
+            context,
+            telemetry,
+            slot % settings.workers,
+            lines.write,
+            replaced,
+            lambda: lines.dropped_in_all,
+        ) as server,
     ):
         gc.collect()
         gc.freeze()
@@ -204,18 +226,19 @@ async def running(
     slot: int,
     write: Callable[[bytes], None] | None = None,
     leaving: asyncio.Event | None = None,
+    dropped: Callable[[], int] = int,
 ) -> AsyncIterator[web.ServerRunner]:
     """A door with all behind it; on leaving: accept no more, finish what is in flight, close.
 
-    `write` takes the line of each request. Once `leaving` is set each answer is the last of its
-    connection.
+    `write` takes the line of each request, `dropped` tells how many were lost. Once `leaving` is
+    set each answer is the last of its connection.
     """
     log = RequestLog(context.settings.log_level, slot, write)
     leaving = leaving or asyncio.Event()
     async with (
-        connect(context.settings.acquirers) as acquirers,
+        connect(context.settings.acquirers, context.steps) as acquirers,
         _telling(context, telemetry) as webhooks,
-        _running(context, telemetry, slot, acquirers, webhooks, log, leaving) as runner,
+        _running(context, telemetry, slot, acquirers, webhooks, log, leaving, dropped) as runner,
     ):
         yield runner
 
@@ -246,9 +269,10 @@ async def _running(
     webhooks: Webhooks,
     log: RequestLog,
     leaving: asyncio.Event,
+    dropped: Callable[[], int],
 ) -> AsyncIterator[web.ServerRunner]:
     settings = context.settings
-    intake = Intake(context, telemetry)
+    intake = (TracedIntake if tracing.on() else Intake)(context, telemetry)
     hearing = Hearing(context, intake, telemetry)
     asking = Asking(context, acquirers, hearing, encode.started)
     refunding = Refunding(context, acquirers, telemetry)
@@ -257,16 +281,14 @@ async def _running(
     )
     routes = RouteTable(table.routes())
     document = openapi.document(routes.routes, __version__)
-    known = layouts.load(settings.report_layouts)
-    barcodes = templates.load(settings.barcode_templates)
-    darkroom = Darkroom(settings.image_pixels_max)
+    darkroom = Darkroom(settings.image_pixels_max, context.steps)
     house = House(
         context,
         intake,
         telemetry,
         document,
-        known,
-        barcodes,
+        layouts.load(settings.report_layouts),
+        templates.load(settings.barcode_templates),
         darkroom,
         acquirers,
         asking,
@@ -279,8 +301,7 @@ async def _running(
         stopping=asyncio.Event(),
         loop=asyncio.get_running_loop(),
     )
-    door = Door(house, routes, limit, log)
-    server = make_server(door, settings, HotRoad(house, door, routes.hot()))
+    door, server = _door_of(house, routes, limit, log)
     runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
     await intake.start()
     await runner.setup()
@@ -291,6 +312,8 @@ async def _running(
         for name, one in acquirers.items()
     ]
     watching.append(asyncio.create_task(context.wallets.keep_fresh(), name="Google's root keys"))
+    pulse = Pulse(context, RoomTelemetry(telemetry.registry), intake, door, dropped)
+    watching.append(asyncio.create_task(pulse.run(), name="pulse"))
     if slot == GAUGES_SLOT:
         watching += _once_a_gateway(context, telemetry)
     try:
@@ -305,6 +328,7 @@ async def _running(
         await asking.drain(settings.drain_s)
         await intake.drain()
         await darkroom.close()
+        pulse.show()
         telemetry.flush()
         await limit.close()
 
@@ -320,6 +344,18 @@ def _once_a_gateway(context: Context, telemetry: Telemetry) -> list["asyncio.Tas
     watching.append(asyncio.create_task(_look(context, telemetry), name="standing gauges"))
     watching.append(asyncio.create_task(_lay_out_log(context.settings), name="log files"))
     return watching
+
+
+def _door_of(
+    house: House, routes: RouteTable, limit: RateLimit, log: RequestLog
+) -> tuple[Door, Server]:
+    """The door and the server before it; with traces on every request goes by aiohttp."""
+    settings = house.context.settings
+    if tracing.on():
+        traced_door = TracedDoor(house, routes, limit, log)
+        return traced_door, make_server(traced_door, settings, None)
+    door = Door(house, routes, limit, log)
+    return door, make_server(door, settings, HotRoad(house, door, routes.hot()))
 
 
 async def _finish(runner: web.ServerRunner, server: Server, door: Door, drain_s: float) -> None:
@@ -364,7 +400,8 @@ async def _count_money(context: Context, telemetry: Telemetry) -> None:
     start = gauges.Start()
     while True:
         try:
-            counted = await gauges.money(context.connection, pause, start)
+            with context.steps.step("audit", "money"):
+                counted = await gauges.money(context.connection, pause, start)
             telemetry.money(counted)
             if counted.imbalance == 0:
                 telemetry.standing.proved(context.clock.now().timestamp())
@@ -399,7 +436,8 @@ async def _look(context: Context, telemetry: Telemetry) -> None:
     watch = Watch(context.connection, context.clock, data, context.days.late_from)
     while True:
         try:
-            telemetry.standing.show(await watch.look())
+            with context.steps.step("watch", "look"):
+                telemetry.standing.show(await watch.look())
             async with context.connection() as conn:
                 telemetry.webhooks(*await deliver_webhooks.waiting(context, conn))
         except Exception as failure:

@@ -147,6 +147,10 @@ class Settings:
     working_calendar: Path | None = _setting(Path, None)
     close_at_cut_off: str = _setting(_one_of("no", "yes"), "no")
     log_level: str = _setting(_one_of("debug", "info", "warning", "error"), "info")
+    # Where spans are sent (OTLP over HTTP, such as http://collector:4318/v1/traces), and of how
+    # many traces in a million; without it there are none.
+    traces_url: str | None = _setting(_url("http", "https"), None, secret=True)
+    traces_share: int = _setting(_whole(0, 1_000_000), 1_000_000)
 
     # A commit group waits at most `linger_ms` for as many as the group before it had. What waits
     # for a group is bounded by `queue_max`; beyond it payments are refused before any work.

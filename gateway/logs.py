@@ -18,6 +18,8 @@ from typing import Any, Final, Self
 import orjson
 import structlog
 
+from gateway import tracing
+
 STDERR: Final = 2
 # About a second of a worker's lines; what comes while nobody reads is counted and dropped.
 LINES_MAX: Final = 20_000
@@ -45,6 +47,9 @@ def bug(failure: BaseException, where: str, **more: str) -> None:
     """
     frames = traceback.extract_tb(failure.__traceback__)[-_FRAMES_MAX:]
     path = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
+    place = tracing.here()
+    if place is not None:
+        more["trace_id"] = place.trace
     _log.error(f"{type(failure).__name__} in {where}", passed=path, **more)
 
 
@@ -61,6 +66,7 @@ class Lines:
         )
         self._waiting: deque[bytes] = deque()
         self._dropped = 0
+        self.dropped_in_all = 0
         self._some = threading.Event()
         self._ending = False
         self._thread = threading.Thread(target=self._run, name="lines of the log", daemon=True)
@@ -83,6 +89,7 @@ class Lines:
         """Queues one line, which ends with a line feed; never waits."""
         if len(self._waiting) >= LINES_MAX:
             self._dropped += 1
+            self.dropped_in_all += 1
             return
         self._waiting.append(line)
         if not self._some.is_set():

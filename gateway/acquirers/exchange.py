@@ -14,11 +14,13 @@ import aiohttp
 from msgspec import Struct
 
 from gateway.acquirers.words import NoAnswer
+from gateway.steps import UNAVAILABLE, Steps
 
 REPLY_BYTES_MAX: Final = 262_144
 CONNECTIONS_MAX: Final = 100
 # Beyond it a server is at fault or not there, and may have done what it was asked all the same.
 FAULT_STATUS: Final = 500
+SANDBOX: Final = "sandbox"
 
 
 class Reply(Struct, frozen=True):
@@ -31,10 +33,20 @@ class Reply(Struct, frozen=True):
 class Exchange:
     """Connections to one acquirer below one URL; follows no redirect and no proxy of the machine.
 
-    `authority` is a file of certificates to trust beside the system's.
+    `authority` is a file of certificates to trust beside the system's; `steps` are told of each
+    request, under the acquirer's `kind`.
     """
 
-    def __init__(self, url: str, timeout_s: float, authority: Path | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float,
+        authority: Path | None = None,
+        kind: str = SANDBOX,
+        steps: Steps | None = None,
+    ) -> None:
+        self._kind = kind
+        self._steps = Steps() if steps is None else steps
         self._url = url.rstrip("/")
         self._timeout_s = timeout_s
         self._tls = ssl.create_default_context()
@@ -66,6 +78,16 @@ class Exchange:
 
         Raises NoAnswer for a reply of 500 and above, one too long, one cut off, or none in time.
         """
+        with self._steps.step("acquirers", self._kind) as step:
+            try:
+                return await self._ask(method, path, headers, body)
+            except NoAnswer:
+                step.outcome = UNAVAILABLE
+                raise
+
+    async def _ask(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Reply:
         if self._session is None:
             raise RuntimeError("Expected an exchange that was entered")
         sent = {"Accept-Encoding": "identity", **headers}

@@ -20,6 +20,7 @@ from gateway.domain.payment import Claim, Receipt
 from gateway.domain.refusals import Refusal, Unavailable
 from gateway.flows import answers, find_report
 from gateway.flows.take_acquirer_report import Taking
+from gateway.steps import Step
 
 # Formats of the product; a centre's own are taken as well.
 FORMATS: Final = ("sber12", "sber15", "qiwi", "gorod", "post")
@@ -30,6 +31,11 @@ _policy: Final = msgspec.json.Decoder(Policy)
 
 async def take(house: House, call: Call) -> Reply:
     """POST /v1/acquirer-reports: nothing is taken before the whole file is here and adds up."""
+    with house.context.steps.step("acquirer_reports", "take") as step:
+        return await _take(house, call, step)
+
+
+async def _take(house: House, call: Call, step: Step) -> Reply:
     key = call.key()
     settings = house.context.settings
     format_name = call.query("format").get("format", AUTO)
@@ -47,6 +53,7 @@ async def take(house: House, call: Call) -> Reply:
             digest.update(piece)
             upload.feed(piece)
         file = upload.finish()
+        step.rows(file.rows)
         claim = Claim(call.caller.number, key, "acquirer_reports", digest.digest())
 
         async def act(report: UUID) -> bytes:

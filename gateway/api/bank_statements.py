@@ -13,6 +13,7 @@ from gateway.domain.payment import Claim
 from gateway.domain.refusals import Refusal
 from gateway.flows import take_statement
 from gateway.payouts.statements.reading import AUTO, StatementReader
+from gateway.steps import Step
 
 PIECE_BYTES: Final = 16_384
 FILE_TYPES: Final = ("application/octet-stream", "application/xml", "text/plain", "text/xml")
@@ -20,6 +21,11 @@ FILE_TYPES: Final = ("application/octet-stream", "application/xml", "text/plain"
 
 async def take(house: House, call: Call) -> Reply:
     """POST /v1/bank-statements: which payouts were executed, which came back."""
+    with house.context.steps.step("payouts", "statement") as step:
+        return await _take(house, call, step)
+
+
+async def _take(house: House, call: Call, step: Step) -> Reply:
     key = call.key()
     settings = house.context.settings
     name = call.query("format").get("format", AUTO)
@@ -36,6 +42,7 @@ async def take(house: House, call: Call) -> Reply:
             # A few milliseconds at a time, whatever the file is made of.
             await asyncio.sleep(0)
     statement = reader.finish()
+    step.rows(len(statement.lines))
     body = blake2b(name.encode() + b"\x00" + digest.digest(), digest_size=decode.FINGERPRINT_SIZE)
     claim = Claim(call.caller.number, key, "bank_statements", body.digest())
     async with house.report_turns:

@@ -8,11 +8,6 @@ a limit guards us from load, so its store must not be able to stop payments.
 import asyncio
 from typing import Any, Final
 
-from redis import asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
 from gateway.domain.clock import Clock
 
 # For all of it: a connection, a password, the question and its answer.
@@ -50,12 +45,7 @@ class RateLimit:
         self._away_until = 0.0
         self._redis: Any = None
         if self.enabled and redis_url is not None:
-            self._redis = redis.Redis.from_url(
-                redis_url,
-                retry=Retry(NoBackoff(), 0),
-                socket_timeout=REDIS_TIMEOUT_S,
-                socket_connect_timeout=REDIS_TIMEOUT_S,
-            )
+            self._redis = _connection(redis_url)
 
     def admits_now(self, caller: int) -> bool | None:
         """As `admits`; None, with nothing counted, where Redis has to be asked for more first."""
@@ -100,6 +90,8 @@ class RateLimit:
             await self._redis.aclose()
 
     async def _leased(self, caller: int, second: int) -> int:
+        from redis.exceptions import RedisError
+
         key = f"kopeck:rate:{caller}:{second}"
         try:
             async with (
@@ -116,3 +108,17 @@ class RateLimit:
 
     def _is_away(self) -> bool:
         return asyncio.get_running_loop().time() < self._away_until
+
+
+def _connection(url: str) -> Any:
+    # Imported where Redis is used alone: it brings OpenTelemetry in wherever that is installed.
+    from redis import asyncio as redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    return redis.Redis.from_url(
+        url,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+    )

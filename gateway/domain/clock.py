@@ -20,6 +20,11 @@ class SystemClock:
         return datetime.now(UTC)
 
 
+def nanoseconds() -> int:
+    """Nanoseconds since 1970, as collectors of traces count."""
+    return time.time_ns()
+
+
 class Timestamps:
     """Now as UTC text with microseconds, for lines of a log: 2026-11-24T16:59:36.063719Z."""
 

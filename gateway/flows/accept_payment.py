@@ -79,6 +79,11 @@ class Intake:
             await self._kept.pop().give_back()
         self._accumulator.fail_all(Unavailable("unavailable", "This process is stopping"))
 
+    @property
+    def waiting(self) -> int:
+        """How many payments wait for their commit group."""
+        return len(self._accumulator)
+
     async def accept(self, request: PaymentRequest) -> Receipt:
         """The receipt of a payment that is now durable, or was before under the same key.
 

@@ -17,8 +17,10 @@ from gateway.payouts import store as payout_store
 from gateway.payouts.store import Move, Returned
 from gateway.settlement import store as settlement_store
 from gateway.settlement.store import BatchRow
+from gateway.steps import timed
 
 
+@timed("settlement", "send")
 async def send(context: Context, claim: Claim, caller: Caller, batch: UUID) -> Answer:
     """Claim an approved batch for sending it to the bank; only one claim can succeed.
 
@@ -34,6 +36,7 @@ async def send(context: Context, claim: Claim, caller: Caller, batch: UUID) -> A
     return await once(context, claim, new_id(), act)
 
 
+@timed("settlement", "cancel")
 async def cancel(
     context: Context, claim: Claim, caller: Caller, batch: UUID, reason: str
 ) -> Answer:

@@ -21,10 +21,12 @@ from gateway.flows.correct_payment import shown_move
 from gateway.flows.move_money import Moving, lots_of
 from gateway.flows.refund_payment import locked_payment
 from gateway.journal.rows import Cut, PaymentRow
+from gateway.steps import timed
 from splitcore import refund as refund_split
 from splitcore import unpack
 
 
+@timed("corrections", "charge_back")
 async def charge_back(
     context: Context,
     claim: Claim,

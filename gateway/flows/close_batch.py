@@ -46,12 +46,14 @@ from gateway.seals import store as seal_store
 from gateway.seals.store import Seal
 from gateway.settlement import store as settlement_store
 from gateway.settlement.store import BatchEvent, BatchRow, PositionRow
+from gateway.steps import timed
 
 
 class ClosedSince(Exception):
     """Somebody has closed since the cut-off: there is nothing left to close for it."""
 
 
+@timed("settlement", "close")
 async def close(
     context: Context,
     claim: Claim,
@@ -96,6 +98,7 @@ async def close(
     return Answer(await _counted(context, claim, first.resource), replayed=first.resource != batch)
 
 
+@timed("settlement", "count")
 async def _counted(context: Context, claim: Claim, batch: UUID) -> bytes:
     async def attempt() -> bytes:
         async with (
@@ -129,6 +132,7 @@ async def _tell(context: Context, conn: Any, number: int) -> None:
     await tell_recipients.of_positions(conn, now, "position.closed", row, positions)
 
 
+@timed("settlement", "approve")
 async def approve(
     context: Context, claim: Claim, caller: Caller, batch: UUID, override: str | None = None
 ) -> Answer:

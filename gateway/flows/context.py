@@ -12,7 +12,8 @@ from gateway.domain.clock import Clock
 from gateway.flows.wallets import Wallets
 from gateway.splitting.plans import PlanShelf, StructureShelf
 from gateway.splitting.terms import TermsShelf
-from gateway.storage.lease import Lease
+from gateway.steps import Steps
+from gateway.storage.lease import Lease, Waits
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Context:
     terms: TermsShelf
     structures: StructureShelf = field(default_factory=StructureShelf)
     wallets: Wallets = field(default_factory=Wallets)
+    steps: Steps = field(default_factory=Steps)
+    waits: Waits = field(default_factory=Waits)
 
     @cached_property
     def days(self) -> BusinessDays:
@@ -34,7 +37,7 @@ class Context:
 
     def connection(self) -> Lease:
         """A connection for `async with`; TimeoutError where none is free for too long."""
-        return Lease(self.pool, self.settings.pool_wait_ms / 1000)
+        return Lease(self.pool, self.settings.pool_wait_ms / 1000, self.waits)
 
 
 class Answer(Struct, frozen=True):

@@ -21,6 +21,7 @@ from gateway.flows.context import Answer, Context
 from gateway.flows.move_money import MOVES_MAX, Designation, Moving, lots_of
 from gateway.flows.refund_payment import locked_payment
 from gateway.journal.rows import Cut
+from gateway.steps import timed
 from splitcore import unpack
 
 
@@ -40,6 +41,7 @@ class Asked(Struct, frozen=True, omit_defaults=True):
     period: str | None = None
 
 
+@timed("corrections", "correct")
 async def correct(
     context: Context,
     claim: Claim,

@@ -17,6 +17,7 @@ from gateway.domain import event
 from gateway.domain.ids import EVENT, shown
 from gateway.flows.context import Context
 from gateway.journal.db_transaction import writing
+from gateway.steps import REFUSED, UNAVAILABLE
 from gateway.telemetry import Telemetry
 from gateway.webhooks import schedule, secrets, store
 from gateway.webhooks.rows import Due
@@ -113,7 +114,10 @@ class Deliverer:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": secrets.signatures(keys, message, timestamp, body),
         }
-        reply = await self._sender.post(due.url, headers, body)
+        with self._context.steps.step("webhooks", "send") as step:
+            reply = await self._sender.post(due.url, headers, body)
+            if reply.outcome != event.DELIVERED:
+                step.outcome = UNAVAILABLE if reply.status is None else REFUSED
         self._telemetry.webhook_attempt(reply.outcome)
         await self._keep(due, reply)
         return reply.outcome == event.DELIVERED

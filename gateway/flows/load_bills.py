@@ -42,23 +42,25 @@ async def load(
 
     Answers `{"accepted", "refused": [{"index", "code", "detail"}]}`.
     """
-    read = 0
-    unread: Refused = []
-    refused: Refused = []
-    written: deque[tuple[Part, asyncio.Task[Refused]]] = deque()
-    try:
-        async with asyncio.TaskGroup() as writers:
-            # A part is gathered while those before it are written.
-            async for part in _parts(bunches, unread):
-                while written and _must_wait(part, [before for before, _ in written]):
-                    refused += await written.popleft()[1]
-                task = writers.create_task(_write_part(context, caller, part))
-                written.append((part, task))
-                read += len(part)
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    for _, task in written:
-        refused += task.result()
+    with context.steps.step("bills", "load") as step:
+        read = 0
+        unread: Refused = []
+        refused: Refused = []
+        written: deque[tuple[Part, asyncio.Task[Refused]]] = deque()
+        try:
+            async with asyncio.TaskGroup() as writers:
+                # A part is gathered while those before it are written.
+                async for part in _parts(bunches, unread):
+                    while written and _must_wait(part, [before for before, _ in written]):
+                        refused += await written.popleft()[1]
+                    task = writers.create_task(_write_part(context, caller, part))
+                    written.append((part, task))
+                    read += len(part)
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        for _, task in written:
+            refused += task.result()
+        step.rows(read + len(unread))
     return {
         "accepted": read - len(refused),
         "refused": [

@@ -20,10 +20,12 @@ from gateway.journal import store as journal_store
 from gateway.journal.rows import Cut, NewRefund, PaymentRow
 from gateway.splitting import store as splitting_store
 from gateway.splitting.plans import Plan
+from gateway.steps import timed
 from splitcore import AMOUNT_MAX, SplitError, pack, unpack
 from splitcore import refund as refund_split
 
 
+@timed("corrections", "refund")
 async def refund(
     context: Context, claim: Claim, caller: Caller, payment: UUID, amount: int
 ) -> Answer:

@@ -23,6 +23,7 @@ from gateway.settlement import store as settlement_store
 from gateway.settlement.report_files import Totals, TransferLine
 from gateway.settlement.report_forms import FORMATS, ReportForm, report_form
 from gateway.settlement.store import BatchRow, PositionRow
+from gateway.steps import timed
 from splitcore import ShareRows
 
 # Records are fetched so many at a time, the next while these are told, and told in such pieces.
@@ -32,6 +33,7 @@ PIECE_BYTES = 262_144
 SUMMED = ("gross", "commission", "refunds", "net", "transferred")
 
 
+@timed("settlement", "report")
 async def report(
     context: Context, batch: UUID, recipient: str, name: str
 ) -> AsyncGenerator[bytes, None]:

@@ -17,8 +17,10 @@ from gateway.journal import store as journal_store
 from gateway.journal.rows import Cut, PaymentRow
 from gateway.splitting import store as splitting_store
 from gateway.splitting.split import NO_SURCHARGE, GroupSplit
+from gateway.steps import timed
 
 
+@timed("corrections", "resolve")
 async def resolve(
     context: Context, claim: Claim, caller: Caller, payment: UUID, account: str
 ) -> Answer:

@@ -16,6 +16,7 @@ from gateway.methods import bill_qr, qr, sbp_link
 from gateway.methods.bill_qr import BillQr
 from gateway.scans.codes import Code
 from gateway.scans.templates import Templates
+from gateway.steps import timed
 
 BILL_QR = "bill_qr"
 SBP_LINK = "sbp_link"
@@ -69,6 +70,7 @@ class Scan(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
+@timed("scans", "text")
 async def scan_text(context: Context, templates: Templates, payload: str) -> Scan:
     """What a payload names, as a scanner or an app hands it over.
 

@@ -40,5 +40,6 @@ async def _seal_next(context: Context) -> bool:
         async with sealing(conn):
             # Looked for again: somebody else may have sealed it while we waited.
             for batch, stage in (await seal_store.unsealed(conn))[:1]:
-                await seal_store.seal(conn, batch, stage, context.clock.now())
+                with context.steps.step("seals", "seal"):
+                    await seal_store.seal(conn, batch, stage, context.clock.now())
     return True

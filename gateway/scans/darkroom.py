@@ -17,6 +17,7 @@ import msgspec
 from gateway.config import PREFIX
 from gateway.domain.refusals import Refusal, Unavailable
 from gateway.scans.codes import FRAME, Answer, Code, Request
+from gateway.steps import Steps
 
 PLACES_MAX: Final = 8
 # The time of a process is counted in processor time; this is for one that gets none.
@@ -33,8 +34,9 @@ class _Ended(Exception):
 class Darkroom:
     """One for each worker; `close` ends its process."""
 
-    def __init__(self, pixels_max: int) -> None:
+    def __init__(self, pixels_max: int, steps: Steps | None = None) -> None:
         self._pixels_max = pixels_max
+        self._steps = Steps() if steps is None else steps
         self._process: Process | None = None
         self._turn = asyncio.Semaphore(1)
         self._taken = 0
@@ -52,21 +54,24 @@ class Darkroom:
 
     async def codes_in(self, picture: bytes) -> list[Code]:
         """The codes of a picture; Refusals malformed, body_too_large."""
-        try:
-            answer = await self._ask(Request(picture, self._pixels_max))
-        except _Ended:
-            raise Refusal("malformed", "Expected a picture that takes less to look at") from None
-        if answer.refused is not None:
-            raise Refusal(*answer.refused)
-        return answer.codes
+        with self._steps.step("scans", "picture"):
+            try:
+                answer = await self._ask(Request(picture, self._pixels_max))
+            except _Ended:
+                told = "Expected a picture that takes less to look at"
+                raise Refusal("malformed", told) from None
+            if answer.refused is not None:
+                raise Refusal(*answer.refused)
+            return answer.codes
 
     async def drawn(self, text: bytes, form: str) -> bytes:
         """A text as a QR code, as SVG or PNG; Unavailable."""
-        try:
-            answer = await self._ask(Request(text, form=form))
-        except _Ended:
-            raise Unavailable("unavailable", "Nothing can be drawn now; ask again") from None
-        return answer.drawn
+        with self._steps.step("scans", "drawing"):
+            try:
+                answer = await self._ask(Request(text, form=form))
+            except _Ended:
+                raise Unavailable("unavailable", "Nothing can be drawn now; ask again") from None
+            return answer.drawn
 
     async def close(self) -> None:
         """Ends the process, if there is one."""

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from struct import Struct as Layout
 from typing import Any, Final
 
+from gateway import tracing
+
 NULL: Final = b"\xff\xff\xff\xff"
 LENGTH: Final = Layout(">i").pack
 """The length of a field that follows."""
@@ -39,4 +41,5 @@ async def copy(conn: Any, table: str, columns: Sequence[str], content: bytes) ->
     """Add joined rows to a table; errors are asyncpg's."""
     # asyncpg takes bare bytes for the path of a file.
     source = memoryview(content)
-    await conn.copy_to_table(table, columns=columns, source=source, format="binary")
+    with tracing.outward(f"COPY {table}", db__system__name="postgresql"):
+        await conn.copy_to_table(table, columns=columns, source=source, format="binary")

@@ -6,11 +6,14 @@ outcome that is to be found out, and whoever borrows next gets another connectio
 """
 
 import asyncio
+import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 import asyncpg
+
+from gateway.steps import WAIT_BOUNDS, Seconds
 
 # The class of a warning; which words come with it depends on the server's language.
 _WARNING = "01000"
@@ -21,6 +24,15 @@ class CommitInDoubt(ConnectionError):
     """The server warned while it committed: no standby may have what this server has."""
 
 
+class Waits:
+    """Who waits for a connection now; how long others did, and how many in vain."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.seconds = Seconds(WAIT_BOUNDS)
+        self.in_vain = 0
+
+
 class Lease:
     """One connection of a pool, for `async with`, or from `borrow` to `give_back`.
 
@@ -29,17 +41,31 @@ class Lease:
     other, with a warning before it. Nothing else that a gateway does is warned of.
     """
 
-    def __init__(self, pool: Any, wait_s: float) -> None:
+    def __init__(self, pool: Any, wait_s: float, waits: Waits | None = None) -> None:
         self._pool = pool
+        self._waits = Waits() if waits is None else waits
         self._wait_s = wait_s
         self._warned = False
         self.conn: Any = None
 
     async def borrow(self) -> Any:
         """The connection, now ours."""
-        self.conn = await self._pool.acquire(timeout=self._wait_s)
+        self.conn = await self._free()
         self.conn.add_log_listener(self._hear)
         return self.conn
+
+    async def _free(self) -> Any:
+        waits = self._waits
+        waits.waiting += 1
+        began = time.perf_counter()
+        try:
+            return await self._pool.acquire(timeout=self._wait_s)
+        except TimeoutError:
+            waits.in_vain += 1
+            raise
+        finally:
+            waits.waiting -= 1
+            waits.seconds.add(time.perf_counter() - began)
 
     async def give_back(self) -> None:
         """The connection is the pool's again."""

@@ -8,7 +8,9 @@ import os
 
 import asyncpg
 
+from gateway import tracing
 from gateway.config import Settings, StartRefused
+from gateway.storage import statements
 from gateway.storage.embedded import url_of
 from gateway.storage.primary import Primary, hosts
 
@@ -36,6 +38,7 @@ async def open_pool(settings: Settings, url: str | None = None) -> asyncpg.Pool:
         command_timeout=settings.statement_timeout_ms / 1000 + _COMMAND_GRACE_S,
         statement_cache_size=settings.statement_cache_size,
         reset=_reset,
+        init=_told if tracing.on() else None,
         server_settings={
             "application_name": "kopeck worker",
             "search_path": "public",
@@ -55,6 +58,11 @@ async def _reset(conn: asyncpg.Connection) -> None:
 
     asyncpg's own reset would cost every commit group one more round trip.
     """
+
+
+async def _told(conn: asyncpg.Connection) -> None:
+    """Tells traces of what a connection is asked; without them nothing is looked at."""
+    conn.add_query_logger(statements.done)
 
 
 async def connect(url: str, purpose: str) -> asyncpg.Connection:

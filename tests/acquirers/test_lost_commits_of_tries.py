@@ -17,6 +17,7 @@ from gateway.flows.authorise_payment import Asking
 from gateway.flows.context import Answer
 from gateway.flows.hear_acquirer import Hearing
 from gateway.sandbox import server
+from gateway.steps import Steps
 from gateway.telemetry import Telemetry
 from tests.acquirers.conftest import KEY, NAME, acquirers_file
 from tests.flows.losing_wire import LOST_AFTER, LOST_BEFORE, SILENT_AFTER, LosingWire
@@ -48,7 +49,7 @@ async def pay(region: Region, worker: Worker, folder: Path, url: str) -> Answer:
     payment = PaymentRequest(
         claim, new_id(), "A", 1_000, False, number, told.facts, reference="order-1"
     )
-    async with connect(acquirers_file(folder, url, timeout_ms=5_000)) as acquirers:
+    async with connect(acquirers_file(folder, url, timeout_ms=5_000), Steps()) as acquirers:
         hearing = Hearing(worker.context, worker.intake, Telemetry("0.0.0", "kernel"))
         asking = Asking(worker.context, acquirers, hearing, encode.started)
         return await asking.enqueue(AuthorisationRequest(payment, NAME, told.instrument))

@@ -114,9 +114,17 @@ class Gateway:
         ) as response:
             return Answer(response.status, response.headers, await response.read())
 
-    async def pay(self, body: Any, *, role: str = "acquirer", key: str | None = None) -> Answer:
+    async def pay(
+        self,
+        body: Any,
+        *,
+        role: str = "acquirer",
+        key: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
         """POST /v1/payments under a key of its own unless one is given."""
-        return await self.send("POST", "/v1/payments", body, role=role, key=key or self.key())
+        key = key or self.key()
+        return await self.send("POST", "/v1/payments", body, role=role, key=key, headers=headers)
 
 
 def settings_for(url: str, **changes: Any) -> Settings:

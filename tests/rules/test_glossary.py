@@ -35,6 +35,7 @@ ALLOWED = {
     ("loadtests/machine.py", "user"): "the kernel's word for time spent outside of it",
     ("gateway/config.py", "transaction"): "PostgreSQL's own name of a setting",
     ("gateway/telemetry.py", "registry"): "Prometheus' own word for its set of metrics",
+    ("gateway/room_telemetry.py", "registry"): "Prometheus' own word for its set of metrics",
     ("gateway/api/", "handler"): "aiohttp's own word for what a middleware wraps",
     ("gateway/api/", "handle"): "a method of aiohttp that is overridden",
     ("gateway/payouts/statements/camt.py", "handler"): "expat's own word for what it calls",
