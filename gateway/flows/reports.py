@@ -20,6 +20,8 @@ from gateway.journal.db_transaction import counting
 from gateway.obligations import store as obligation_store
 from gateway.parties import store as party_store
 from gateway.settlement import store as settlement_store
+from gateway.settlement import store_columns
+from gateway.settlement.report_columns import Payer, payer_of
 from gateway.settlement.report_files import Totals, TransferLine
 from gateway.settlement.report_forms import FORMATS, ReportForm, report_form
 from gateway.settlement.store import BatchRow, PositionRow
@@ -28,7 +30,7 @@ from splitcore import ShareRows
 
 # Records are fetched so many at a time, the next while these are told, and told in such pieces.
 RECORDS_AT_ONCE = 32_768
-PIECE_BYTES = 262_144
+PIECE_BYTES = 131_072
 # What a report's rows add up to, which has to be its position's.
 SUMMED = ("gross", "commission", "refunds", "net", "transferred")
 
@@ -52,6 +54,7 @@ async def report(
         positions = await settlement_store.positions(conn, row.number)
         days = {} if row.payments is None else await batch_days.of_report(context, conn, row)
         laid_out = await settlement_store.laid_out(conn, row.number)
+        wide = await store_columns.has_columns(conn, row.number)
     if row.payments is None:
         raise Refusal("state_conflict", "Expected a batch that is counted; close it again")
     position = next((p for p in positions if p.recipient == recipient), None)
@@ -60,7 +63,7 @@ async def report(
     if not laid_out:
         await _lay_out(context, row.number)
     root = await counted_root(context, batch)
-    form = report_form(name, shown(SETTLEMENT_BATCH, batch), recipient, root.hex(), days)
+    form = report_form(name, shown(SETTLEMENT_BATCH, batch), recipient, root.hex(), days, wide)
     return _chunks(context, row, position, party[0], form)
 
 
@@ -85,15 +88,25 @@ async def _chunks(
         async for pages in read:
             rows.read(pages)
             while content := rows.next_text(PIECE_BYTES):
-                if piece := form.rows(content):
+                payers = await _payers(context, batch, form.accounts(content))
+                if piece := form.rows(content, payers):
                     yield piece
     transfers = await _transfers(context, batch, position.recipient, recipient)
-    if piece := form.rows(b"".join(map(form.transfer, transfers))):
+    if piece := form.rows(b"".join(map(form.transfer, transfers)), {}):
         yield piece
     totals = _totals(rows.totals(), transfers, position)
     if any(getattr(totals, name) != getattr(position, name) for name in SUMMED):
         raise InvariantBroken("Expected a report whose rows add up to its position")
     yield form.tail(totals)
+
+
+async def _payers(context: Context, batch: BatchRow, accounts: list[str]) -> dict[str, Payer]:
+    """Who lives at accounts, as their last bills before the close say."""
+    if not accounts:
+        return {}
+    async with context.connection() as conn:
+        found = await store_columns.payers(conn, accounts, batch.closed_at)
+    return {account: payer_of(told) for account, told in found.items()}
 
 
 async def _transfers(

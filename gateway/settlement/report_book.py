@@ -31,6 +31,7 @@ XLSX_LAYOUT: Final = (
 # Spreadsheets have no more; its header is one of them.
 SHEET_ROWS_MAX: Final = 1_048_576
 _WIDTHS: Final = (28, 20, 20, 10, 16, 18, 16, 40, 10, 20, 20, 72)
+_MORE_WIDTH: Final = 24
 _HEAD: Final = b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _MAIN: Final = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _PACKAGE: Final = "http://schemas.openxmlformats.org/package/2006"
@@ -61,8 +62,10 @@ def _cells(texts: Sequence[str]) -> bytes:
 class ReportBook:
     """The bytes of one workbook, a piece for each piece of rows that goes in."""
 
-    def __init__(self, root: str) -> None:
-        self._head = _HEAD + _sheet_head((*CSV_HEADER, root_column(root)))
+    def __init__(self, root: str, more: Sequence[str] = ()) -> None:
+        header = (*CSV_HEADER, *more, root_column(root))
+        widths = (*_WIDTHS[:-1], *(_MORE_WIDTH for _ in more), _WIDTHS[-1])
+        self._head = _HEAD + _sheet_head(header, widths)
         self._out = _Written()
         self._zip = zipfile.ZipFile(
             self._out,  # type: ignore[call-overload]  # a stream that is only written to
@@ -149,10 +152,10 @@ class _Written:
         return taken
 
 
-def _sheet_head(header: Sequence[str]) -> bytes:
+def _sheet_head(header: Sequence[str], told_widths: Sequence[int]) -> bytes:
     widths = "".join(
         f'<col min="{at}" max="{at}" width="{width}" customWidth="1"/>'
-        for at, width in enumerate(_WIDTHS, 1)
+        for at, width in enumerate(told_widths, 1)
     )
     names = "".join(f'<c t="inlineStr"><is><t>{name}</t></is></c>' for name in header)
     return (

@@ -7,7 +7,7 @@ what is owed; whoever writes a report checks that its rows are the position they
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 
@@ -79,9 +79,9 @@ def root_column(root: str) -> str:
     return f"root_{root}"
 
 
-def csv_head(root: str) -> bytes:
+def csv_head(root: str, more: Sequence[str] = ()) -> bytes:
     """The beginning of a CSV report: the BOM and the header; UTF-8, `;`, CRLF."""
-    return (_BOM + ";".join((*CSV_HEADER, root_column(root))) + "\r\n").encode()
+    return (_BOM + ";".join((*CSV_HEADER, *more, root_column(root))) + "\r\n").encode()
 
 
 def csv_text(text: str) -> bytes:

@@ -21,6 +21,7 @@ from gateway.domain.refusals import Refusal, Unavailable
 from gateway.flows import close_batch
 from gateway.flows.payout_files import FORMATS, payout_file
 from gateway.flows.reports import report
+from gateway.settlement.report_columns import COLUMNS
 from gateway.settlement.report_files import CSV_HEADER
 from gateway.storage import keys
 from tests.flows.losing_wire import LOST_BEFORE, LosingWire
@@ -281,7 +282,7 @@ async def test_a_reports_rows_add_up_to_the_position(region: Region) -> None:
             book = await report_of(region, batch, position["recipient"], "xlsx")
             sheet = CalamineWorkbook.from_filelike(io.BytesIO(book)).get_sheet_by_index(0)
             head, *cells = sheet.to_python()
-            assert head[:-1] == list(CSV_HEADER)
+            assert head[:-1] == [*CSV_HEADER, *COLUMNS]
             assert str(head[-1]).startswith("root_")
             assert [[str(int(v)) if isinstance(v, float) else v for v in row] for row in cells] == [
                 list(row.values()) for row in rows

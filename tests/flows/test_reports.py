@@ -8,6 +8,8 @@ import csv
 import io
 import random
 import tracemalloc
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,10 +22,12 @@ from gateway.domain.refusals import InvariantBroken
 from gateway.flows import reports
 from gateway.flows.seal_batches import counted_root
 from gateway.settlement import store as settlement_store
+from gateway.settlement.report_columns import COLUMNS
 from splitcore.reference import largest_remainder
 from tests.flows.losing_wire import LOST_AFTER, LOST_BEFORE, LosingWire
 from tests.flows.oracle import check_books
 from tests.flows.region import CARD, CASH, Region, Worker, batch_id, bill, receipts_of
+from tests.flows.test_agreements import SetClock
 
 HEADER = [
     *("accepted_at", "subscriber_account", "service", "period"),
@@ -92,11 +96,24 @@ async def sealed(region: Region, batch: UUID) -> str:
     return (await counted_root(region.worker.context, batch)).hex()
 
 
-def as_csv(cells: list[list[str]], root: str) -> bytes:
+def as_csv(cells: list[list[str]], root: str, more: list[list[str]] | None = None) -> bytes:
+    """A report as the csv module writes it; `more` are the columns that old reports have not."""
     page = io.StringIO()
     writer = csv.writer(page, delimiter=";", lineterminator="\r\n")
-    writer.writerows([[*HEADER, f"root_{root}"], *([*line, "", "", ""] for line in cells)])
+    columns = [] if more is None else [[*COLUMNS], *more]
+    lines = [HEADER, *([*line, "", ""] for line in cells)]
+    ends = [f"root_{root}", *[""] * len(cells)]
+    for at, (line, end) in enumerate(zip(lines, ends, strict=True)):
+        writer.writerow([*line, *(columns[at] if columns else ()), end])
     return b"\xef\xbb\xbf" + page.getvalue().encode()
+
+
+async def columns_of(region: Region, batch: dict[str, Any], cells: list[list[str]]) -> Any:
+    """Of each row the business day, payer, address and report, by plain SQL."""
+    last = "SELECT DISTINCT ON (subscriber_account) subscriber_account, payer FROM bills"
+    rows = await region.conn.fetch(last + " ORDER BY subscriber_account, number DESC")
+    payers = {account: orjson.loads(payer) for account, payer in rows}
+    return [[batch["business_date"], payers[line[1]], "", batch["id"]] for line in cells]
 
 
 async def busy_day(region: Region) -> None:
@@ -141,7 +158,8 @@ async def test_reports_are_what_plain_sql_and_the_csv_module_write(
             cells = await expected(region, number, position["recipient"])
             of = batch_id(batch["id"]), position["recipient"]
             root = await sealed(region, of[0])
-            assert await report_of(region.worker, *of) == as_csv(cells, root)
+            more = await columns_of(region, batch, cells)
+            assert await report_of(region.worker, *of) == as_csv(cells, root, more)
             told = orjson.loads(await report_of(region.worker, *of, "json"))
             assert told["root"] == root
             names = HEADER[:2] + HEADER[3:-2]
@@ -149,6 +167,9 @@ async def test_reports_are_what_plain_sql_and_the_csv_module_write(
             assert [[row[name] for name in names] for row in told["rows"]] == [
                 [kind(cell) for kind, cell in zip(kinds, line[:2] + line[3:], strict=True)]
                 for line in cells
+            ]
+            assert [[row[name] for name in COLUMNS] for row in told["rows"]] == [
+                [text or None for text in line] for line in more
             ]
             sums = {name: sum for name, sum in position.items() if name != "recipient"}
             assert told["totals"] == {"rows": len(cells), **sums}
@@ -163,7 +184,8 @@ async def test_a_position_of_what_was_carried_has_a_report_without_rows(region: 
     await region.refund("r", payment.id, 10_000)
     await region.close("c2")
     batch = batch_id((await region.close("c3"))["id"])
-    assert await report_of(region.worker, batch, "waste") == as_csv([], await sealed(region, batch))
+    empty = as_csv([], await sealed(region, batch), [])
+    assert await report_of(region.worker, batch, "waste") == empty
     told = orjson.loads(await report_of(region.worker, batch, "waste", "json"))
     assert (told["rows"], told["totals"]["rows"]) == ([], 0)
 
@@ -172,9 +194,11 @@ async def test_reports_asked_for_at_once_lay_the_batch_out_once_and_are_the_same
     region: Region, tmp_path: Path
 ) -> None:
     await busy_day(region)
-    batch = batch_id((await region.close("c"))["id"])
+    closed = await region.close("c")
+    batch = batch_id(closed["id"])
     cells = await expected(region, 1, "heat")
     root = await sealed(region, batch)
+    more = await columns_of(region, closed, cells)
     async with (
         LosingWire(region.url, tmp_path).open() as wire,
         region.working(url=wire.url) as other,
@@ -187,13 +211,60 @@ async def test_reports_asked_for_at_once_lay_the_batch_out_once_and_are_the_same
         told = await asyncio.gather(
             first, *(report_of(worker, batch, "heat") for worker in workers)
         )
-    assert told == [as_csv(cells, root)] * 6
+    assert told == [as_csv(cells, root, more)] * 6
     records = "SELECT sum(records) FROM report_pages"
     rows = "SELECT (SELECT count(*) FROM allocations) + (SELECT count(shares) FROM refunds)"
     assert await region.number(records) == await region.number(rows)
     # Pages need not survive a crash.
     await region.conn.execute("TRUNCATE report_pages")
-    assert await report_of(region.worker, batch, "heat") == as_csv(cells, root)
+    assert await report_of(region.worker, batch, "heat") == as_csv(cells, root, more)
+
+
+async def test_batches_closed_before_there_were_more_columns_keep_their_bytes(
+    region: Region,
+) -> None:
+    await busy_day(region)
+    old = await region.close("old")
+    await region.pay("p", "A0", 5_000)
+    new = await region.close("new")
+    await region.conn.execute("ALTER TABLE report_forms DISABLE TRIGGER USER")
+    await region.conn.execute("UPDATE report_forms SET from_batch = 2")
+    # A bill that is loaded later is of another payer, and changes no report of before.
+    before = {number: await expected(region, number, "heat") for number in (1, 2)}
+    more = await columns_of(region, new, before[2])
+    await region.load(bill("A0", period="2026-12"))
+    for batch, number, columns in ((old, 1, None), (new, 2, more)):
+        id_ = batch_id(batch["id"])
+        root = await sealed(region, id_)
+        told = await report_of(region.worker, id_, "heat")
+        assert told == as_csv(before[number], root, columns)
+        rows = orjson.loads(await report_of(region.worker, id_, "heat", "json"))["rows"]
+        assert all(("payer" in row) == (number == 2) for row in rows)
+
+
+async def test_each_row_tells_its_business_day(
+    region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "PIECE_BYTES", 300)
+    # Midnight in Barnaul, the moment that ends a day and belongs to the next.
+    clock = SetClock(datetime(2026, 12, 11, 17, tzinfo=UTC))
+    async with region.working(clock) as worker:
+        await region.load(bill("A", Charge("heating", "heat", 10**9)), worker=worker)
+        steps = (-7_200, 3_600, 3_599, 1, 1, 86_400, 40_000, 46_399, 1)
+        days = []
+        for number, seconds in enumerate(steps):
+            clock.moment += timedelta(seconds=seconds)
+            days.append(worker.context.days.day(clock.moment).isoformat())
+            request = region.payment(f"p{number}", "A", 1_000 + number)
+            await worker.intake.accept(request)
+        closed = await region.close("c", on=worker)
+        batch = batch_id(closed["id"])
+        text = (await report_of(worker, batch, "heat")).decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=";"))
+        assert [row["business_day"] for row in rows] == days
+        assert len(set(days)) > 2
+        counted = Counter(days)
+        assert {d["business_day"]: d["payments"] for d in closed["business_days"]} == counted
 
 
 async def test_a_report_that_is_not_the_position_is_never_finished(region: Region) -> None:

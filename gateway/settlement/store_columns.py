@@ -1,0 +1,26 @@
+"""SQL of what reports tell beside money: which batches' have it, and payers of accounts."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+_HAS_COLUMNS = "SELECT EXISTS (SELECT FROM report_forms WHERE from_batch <= $1)"
+# The last bill before the close, so that a bill loaded later changes no report.
+_PAYERS = """
+    SELECT a.account, b.payer FROM unnest($1::text[]) AS a (account)
+    CROSS JOIN LATERAL (SELECT payer FROM bills
+                        WHERE subscriber_account = a.account AND loaded_at <= $2
+                        ORDER BY number DESC LIMIT 1) AS b
+    WHERE b.payer IS NOT NULL
+"""
+
+
+async def has_columns(conn: Any, batch: int) -> bool:
+    """Whether the reports of a batch (its number) have more columns."""
+    found: bool = await conn.fetchval(_HAS_COLUMNS, batch)
+    return found
+
+
+async def payers(conn: Any, accounts: Sequence[str], before: datetime) -> dict[str, str]:
+    """What the last bills of accounts before a moment say of their payers, as JSON text."""
+    return {row["account"]: row["payer"] for row in await conn.fetch(_PAYERS, accounts, before)}
