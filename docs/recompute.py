@@ -132,7 +132,7 @@ def wrong_working(told):
 def wrong_split(one, whole):
     """Complaints about one split; `whole` where all of its shares are told."""
     place = f"{one['id']} of {one['subscriber_account']}"
-    if not one["recipients"]:
+    if all(share["second_level"] is None for share in one["shares"]):
         return
     for share in one["shares"]:
         at = f"{place}: {share['service']} to {share['recipient']}"
@@ -145,7 +145,8 @@ def wrong_split(one, whole):
         if level["amount"] != share["amount"] or level["weights"] != PPM:
             yield f"{at}: is not its second level's part"
     gross = Counter()
-    for share in one["shares"]:
+    # What is withheld is told to whom it was agreed with, and to who sees all.
+    for share in one["shares"] if one["recipients"] else ():
         gross[share["recipient"]] += share["amount"]
     if {each["recipient"]: each["gross"] for each in one["recipients"]} != dict(gross):
         yield f"{place}: gross is not the sum of the shares"
@@ -198,7 +199,7 @@ def wrong_surcharge(told):
     surcharge, total = told["surcharge"], told["total"]
     if told["amount"] + surcharge["amount"] != total:
         return "amount and surcharge are not the total"
-    if surcharge["by"] == "acceptance":
+    if surcharge["by"] == "acceptance" or surcharge["rule"] is None:
         return None
     one = told["splits"][0]
 

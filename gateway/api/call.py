@@ -25,6 +25,8 @@ from gateway.settlement.press import Press
 from gateway.telemetry import Telemetry
 
 REPORTS_AT_ONCE: Final = 2
+# Each may play ten thousand events of an account again, beside payers.
+EXPLAINED_AT_ONCE: Final = 2
 # As many callbacks as banks send of their own accord; more at once are somebody else's.
 CALLBACKS_AT_ONCE: Final = 32
 
@@ -36,9 +38,9 @@ class House:
     the acquirers that are asked to take payments.
 
     `report_turns` are taken by acquirers' files, each of which keeps two connections for as long as
-    it takes; `hearing_turns` by acquirers' callbacks. `leaving` is set when the worker lets its
-    callers go: each answer is the last of its connection, and says so. `stopping` is set when it
-    begins to drain; streams take no more payments then.
+    it takes; `explaining_turns` by explanations, `hearing_turns` by acquirers' callbacks. `leaving`
+    is set when the worker lets its callers go: each answer is the last of its connection, and says
+    so. `stopping` is set when it begins to drain; streams take no more payments then.
     """
 
     context: Context
@@ -61,6 +63,9 @@ class House:
     bodies: SingleBodies = field(default_factory=SingleBodies)
     report_turns: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(REPORTS_AT_ONCE)
+    )
+    explaining_turns: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(EXPLAINED_AT_ONCE)
     )
     hearing_turns: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(CALLBACKS_AT_ONCE)

@@ -196,7 +196,8 @@ async def show(house: House, call: Call) -> Reply:
     """GET /v1/payments/{id}/explanation."""
     call.query()
     payment = decode.path_id(ids.PAYMENT, call.names[0])
-    found = await explain_payment(house.context, call.caller, payment)
+    async with house.explaining_turns:
+        found = await explain_payment(house.context, call.caller, payment)
     return Reply(replies.OK, encode.json({**found, "digest": _digest(found)}))
 
 

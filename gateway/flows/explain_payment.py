@@ -40,15 +40,16 @@ async def explain_payment(context: Context, caller: Caller, payment: UUID) -> di
     """Every split of a payment, and what was taken of it since, with the workings.
 
     Refuses `not_found` where the caller may not see it (a recipient: where none of it is its own),
-    `state_conflict` where an account has more history than can be played while one waits.
+    `state_conflict` where an account has more history than can be played while one waits. What was
+    agreed with recipients is not told to acquirers.
     """
     gathered = await _gather(context, caller, payment)
     found = await _played(gathered)
-    own = caller.recipient
+    own, terms = caller.recipient, caller.role != "acquirer"
     splits = [
         told
         for lot in gathered.periods
-        if (told := split_told(gathered, lot, found.get(lot), own)) is not None
+        if (told := split_told(gathered, lot, found.get(lot), own, terms)) is not None
     ]
     taken = [
         told for one in takings_of(gathered) if (told := taken_told(gathered, one, own)) is not None
@@ -60,7 +61,7 @@ async def explain_payment(context: Context, caller: Caller, payment: UUID) -> di
         "payment": shown(PAYMENT, payment),
         "recipient": own,
         "amount": None if own else row.amount,
-        "surcharge": None if own else surcharge_told(gathered, found.get(payment)),
+        "surcharge": None if own else surcharge_told(gathered, found.get(payment), terms),
         "total": None if own else row.amount + row.surcharge,
         "suspense": None if own else (row.left if row.shares is None else 0),
         "splits": splits,

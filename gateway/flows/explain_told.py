@@ -88,9 +88,12 @@ def takings_of(gathered: Gathered) -> list[Taking]:
 
 
 def split_told(
-    gathered: Gathered, lot: UUID, found: Found | None, own: str | None
+    gathered: Gathered, lot: UUID, found: Found | None, own: str | None, terms: bool
 ) -> dict[str, Any] | None:
-    """One split as it is told; None where the recipient has nothing of it."""
+    """One split as it is told; None where the recipient has nothing of it.
+
+    Without `terms` nothing is told of what was agreed with recipients.
+    """
     move = next((one for one in gathered.moves if one.id == lot), None)
     if found is None:
         return None if move is None else _alike(gathered, move, own)
@@ -126,13 +129,13 @@ def split_told(
                 "valid_from": day,
             }
             for version, whose, contract, day, _ in gathered.agreements[lot]
-            if own in (None, whose)
+            if terms and own in (None, whose)
         ],
         "designation": None if own else dict(found.designation),
         "overpayment": None if own else _policy(found.overpayment),
         "charges": None if own else _charges(gathered, found, explained),
         "shares": shares,
-        "recipients": _recipients(gathered, found, own),
+        "recipients": _recipients(gathered, found, own) if terms else [],
     }
 
 
@@ -259,8 +262,11 @@ def _recipients(gathered: Gathered, found: Found, own: str | None) -> list[dict[
     return told
 
 
-def surcharge_told(gathered: Gathered, found: Found | None) -> dict[str, Any]:
-    """What the payer paid on top, and by whose rule where it follows from this split."""
+def surcharge_told(gathered: Gathered, found: Found | None, terms: bool) -> dict[str, Any]:
+    """What the payer paid on top, and by whose rule where it follows from this split.
+
+    Without `terms` not by which rules of agreements.
+    """
     row = gathered.row
     told: dict[str, Any] = {"amount": row.surcharge, "by": "acceptance", "rule": None, "own": []}
     if found is None or row.resolved or found.event["told"]:
@@ -270,6 +276,8 @@ def surcharge_told(gathered: Gathered, found: Found | None) -> dict[str, Any]:
         version = found.event["terms_version"]
         rule = gathered.terms.at("surcharge", row.method, version)
         return {**told, "by": "method", "rule": (rule or FeeRule())._asdict()}
+    if not terms:
+        return {**told, "by": "agreements"}
     names = [gathered.names[number] for number in found.plan.recipients]
     return {
         "amount": row.surcharge,

@@ -98,16 +98,19 @@ async def random_account(region: Gateway, dice: Random, account: str) -> list[st
             answer = await region.pay(body)
             assert answer.status == 201, answer.content
             id_, left = answer.json["id"], answer.json["amount"]
+            services = sorted({share["service"] for share in answer.json["shares"]})
             taken.append(id_)
             for step in range(dice.randint(0, 3)):
-                what = dice.choice(["refunds", "corrections", "chargebacks", "period"])
+                what = dice.choice(["refunds", "corrections", "chargebacks", "period", "named"])
                 part = max(1, left // dice.randint(1, 3))
                 body = {"refunds": {"amount": part},
                         "corrections": {**WHY, "amount": part, "subscriber_account": "K-other"},
                         "period": {**WHY, "amount": part, "period": "2026-01"},
+                        "named": {**WHY, "services": dict.fromkeys(services, 1),
+                                  "designation": {services[0]: len(services)}},
                         "chargebacks": {"amount": part, "case": key(f"{n}{step}{period}"),
                                         "reason_code": "10.4"}}[what]  # fmt: skip
-                route = "corrections" if what == "period" else what
+                route = "corrections" if what in ("period", "named") else what
                 role = "operator" if route == "corrections" else "acquirer"
                 answer = await region.send(
                     "POST", f"/v1/payments/{id_}/{route}", body, role=role, key=region.key()
@@ -322,6 +325,11 @@ async def test_agreements_and_their_surcharges_are_told_and_computed_again(
         assert own["surcharge"] is own["amount"] is own["total"] is None
         other = await explained(charged, id_, "recipient:heat")
         assert other["splits"][0]["recipients"][0]["rule"]["ppm"] == 5_000
+        bank = await explained(charged, id_, "acquirer")
+        assert bank["splits"][0]["shares"] == told["splits"][0]["shares"]
+        assert bank["splits"][0]["agreements"] == bank["splits"][0]["recipients"] == []
+        assert (bank["surcharge"]["rule"], bank["surcharge"]["own"]) == (None, [])
+        assert recomputed("-", said=json.dumps(bank))[0] == 0
 
 
 async def test_suspense_is_told_and_explained_once_it_is_placed(charged: Gateway) -> None:
