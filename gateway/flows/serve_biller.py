@@ -50,16 +50,18 @@ async def check(context: Context, asked: Asked) -> Told:
         if objection is not None or bill is None:
             return Told(verdict=objection or words.UNKNOWN_ACCOUNT)
         payer = await bill_store.payer_of(conn, bill)
-    due = _due(bill)
-    if asked.total is not None:
-        await quoting.quote(context, asked.account, asked.total, True, requests.METHOD, ())
+        terms = await quoting.terms_for(context, conn, bill)
+        due = _due(bill)
+        if asked.total is not None:
+            quoting.quote_of(context, bill, terms, asked.total, True, requests.METHOD, ())
+        recommended = _total_for(context, bill, terms, due)
     name, address = masks.masked_payer(payer)
     return Told(
         verdict=words.DONE,
         payer=name,
         address=address,
         due=due,
-        recommended=await _total_for(context, asked.account, due),
+        recommended=recommended,
     )
 
 
@@ -141,11 +143,11 @@ def _due(bill: OpenBill) -> int:
     return sum(max(0, due - paid) for due, paid in pairs)
 
 
-async def _total_for(context: Context, account: str, due: int) -> int:
+def _total_for(context: Context, bill: OpenBill, terms: int, due: int) -> int:
     """What the payer is to hand over for all that is due, surcharge included."""
     if not 1 <= due <= AMOUNT_MAX:
         return due
-    found = await quoting.quote(context, account, due, False, requests.METHOD, ())
+    found = quoting.quote_of(context, bill, terms, due, False, requests.METHOD, ())
     return found.allocation.amount + found.allocation.surcharge
 
 

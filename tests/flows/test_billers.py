@@ -4,13 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from itertools import chain, repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.billers.verdicts import verdict_of
+from gateway.bills import store as bill_store
 from gateway.domain import biller as words
+from gateway.domain.bill import OpenBill
 from gateway.domain.biller import Asked, Told
-from gateway.domain.refusals import Unavailable
+from gateway.domain.refusals import Refusal, Unavailable
 from gateway.flows import serve_biller
 from tests.flows.losing_wire import LOST_AFTER, LOST_BEFORE, SILENT_AFTER, LosingWire
 from tests.flows.oracle import check_books, check_splits
@@ -21,6 +25,13 @@ PAY = Asked(
     by_osmp_names=True,
     command=words.PAY,
     number="1234567",
+    account="A",
+    total=20_000,
+)
+CHECK = Asked(
+    protocol=words.OSMP,
+    by_osmp_names=True,
+    command=words.CHECK,
     account="A",
     total=20_000,
 )
@@ -106,3 +117,24 @@ async def test_one_number_however_many_ask_for_it_at_once(region: Region) -> Non
     assert [one.verdict for one in told].count(words.DONE) == 1
     with pytest.raises(Exception, match="biller_numbers"):
         await region.conn.execute("UPDATE biller_numbers SET resource = gen_random_uuid()")
+
+
+async def test_a_check_tells_of_one_moment_though_the_bill_is_paid_meanwhile(
+    region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is owed, what is advised and whether a sum is taken are of the bill that was read."""
+    await region.load(bill("A", overpayment="reject"))
+    payer_of = bill_store.payer_of
+
+    async def pay_first(conn: Any, read: OpenBill) -> object:
+        await region.pay("meanwhile", "A", 121_000)
+        return await payer_of(conn, read)
+
+    monkeypatch.setattr(bill_store, "payer_of", pay_first)
+    told = await answer(region, region.worker, CHECK)
+    assert (told.verdict, told.due, told.recommended) == (words.DONE, 121_000, 121_000)
+    monkeypatch.undo()
+    told = await answer(region, region.worker, structs.replace(CHECK, total=None))
+    assert (told.verdict, told.due, told.recommended) == (words.DONE, 0, 0)
+    with pytest.raises(Refusal, match="overpay"):
+        await answer(region, region.worker, CHECK)
