@@ -2,7 +2,8 @@
 
 The server of the load throws durability away and writes no log; what it leaves is made durable and
 serves as any other data directory does, with the product's own settings. Rows are such as the audit
-takes for real ones: every round of payments is a settlement batch that was closed.
+takes for real ones: every round of payments is a settlement batch, closed and sealed, which the
+gateway would else do beside whatever is measured next.
 
 `bulk_loaded.py` adds payments to a gateway that runs.
 """
@@ -22,7 +23,9 @@ import orjson
 import uvloop
 
 from gateway.bills import store as bill_store
+from gateway.domain.clock import SystemClock
 from gateway.domain.ids import new_id
+from gateway.seals import store as seal_store
 from gateway.splitting import store as splitting_store
 from gateway.splitting.plans import PlanShelf
 from gateway.storage.data_directory import held
@@ -118,6 +121,7 @@ _ADD_POSITIONS = """
 """
 _NEXT_BATCH = "UPDATE cut SET settlement_batch = $1"
 _SETTLE_DOWN = "VACUUM (FREEZE, ANALYZE) bills, open_bills, payments, idempotency_keys"
+_SEALS_SETTLE_DOWN = "VACUUM (FREEZE, ANALYZE) seals, seal_pages"
 
 
 def make_region(data: Path, accounts: int, models: int = MODELS) -> None:
@@ -223,6 +227,13 @@ async def _store(url: str, payers: int, rounds: int, models: int) -> None:
     await _on(url, work)
 
 
+async def _seal(conn: Any, rounds: int) -> None:
+    for number in range(1, rounds + 1):
+        async with conn.transaction():
+            await seal_store.seal(conn, number, "counted", SystemClock().now())
+    await conn.execute(_SEALS_SETTLE_DOWN)
+
+
 def _dropped(index: Any) -> str:
     if index["is_key"]:
         return f"ALTER TABLE {index['owner']} DROP CONSTRAINT {index['name']}"
@@ -263,6 +274,7 @@ class _Load:
         await _open_bills(conn, paid, self._payers)
         await self._close(conn, paid, operator)
         await conn.execute(_SETTLE_DOWN)
+        await _seal(conn, rounds)
 
     async def _make(self, paid: cold_rows.Models, payers: cold_rows.Payers, rounds: int) -> None:
         a_round_ms = self._payers // cold_rows.A_MILLISECOND

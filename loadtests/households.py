@@ -5,7 +5,9 @@ of one district share their suppliers, so that many bills share one split plan.
 """
 
 import random
+from array import array
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -88,6 +90,14 @@ def bills(
         }
 
 
+@lru_cache(maxsize=2)
+def _scattered(accounts: int) -> "array[int]":
+    """Households in a scattered order; of a million it takes half a second."""
+    order = array("I", range(accounts))
+    random.Random(accounts).shuffle(order)
+    return order
+
+
 def payments(
     accounts: int, count: int, run: str, first: int = 0, base: int = 0
 ) -> Iterator[dict[str, Any]]:
@@ -98,8 +108,7 @@ def payments(
     bill, so that all eight charges get a share every time.
     """
     dice = random.Random(f"{run}/{first}")
-    order = list(range(accounts))
-    random.Random(accounts).shuffle(order)
+    order = _scattered(accounts)
     for number in range(first, first + count):
         yield {
             "idempotency_key": f"{run}-{number:08}",

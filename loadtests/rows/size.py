@@ -36,7 +36,10 @@ SECONDS_MAX = 120.0
 # With indexes, the files they are sorted in, and the log.
 _BYTES_A_PAYMENT = 1_000
 _BYTES_BESIDE = 6_000_000_000
-GROWING = ("payments", "idempotency_keys", "settlement_batches", "positions")
+GROWING = (
+    *("payments", "idempotency_keys", "settlement_batches", "positions"),
+    *("seals", "seal_pages"),
+)
 
 
 class Sizes(msgspec.Struct, frozen=True):
@@ -215,7 +218,7 @@ class _Pair:
         grown = sum(now[table] - self._sizes[table] for table in (*GROWING, "open_bills"))
         return Row(
             name="disk_at_size",
-            what=f"disk a payment with 8 shares, {stored} stored, keys by chance",
+            what=f"disk a payment with 8 shares, {stored} stored and sealed, keys by chance",
             measured=Figure("bytes", [whole]),
             peer="8 records of 128 bytes",
             against=Figure("bytes", [float(FIXED_RECORDS)]),

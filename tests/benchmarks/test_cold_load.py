@@ -21,6 +21,11 @@ _SCHEMA = """
     WHERE i.indrelid::regclass::text IN ('payments', 'idempotency_keys', 'open_bills', 'bills')
     ORDER BY 1
 """
+_UNSEALED = """
+    SELECT number FROM settlement_batches
+    WHERE number NOT IN (SELECT settlement_batch FROM seals
+                         WHERE made_at < pg_postmaster_start_time())
+"""
 
 
 def asked(gateway: Gateway, query: str) -> list[object]:
@@ -44,6 +49,8 @@ def test_the_audit_finds_nothing_wrong_and_payers_pay_on(tmp_path: Path) -> None
     with gateway_on(tmp_path, 1, ACCOUNTS, {"KOPECK_LOG_AHEAD_MB": "0"}) as gateway:
         assert asked(gateway, _SCHEMA) == before
         assert asked(gateway, "SHOW fsync") == ["on"]
+        # Nothing is left to the gateway to do beside what is measured.
+        assert asked(gateway, _UNSEALED) == []
         HttpLoad(gateway, "on").send(ACCOUNTS, 30.0, 8)
         assert gateway.send("POST", "/v1/settlement-batches", {})["payments"] == ACCOUNTS
     done = subprocess.run(
