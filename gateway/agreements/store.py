@@ -14,6 +14,7 @@ from gateway.domain.agreement import (
     Tariff,
 )
 from gateway.domain.bill import SecondLevel
+from gateway.domain.business_days import CutOff, cut_off_at
 from gateway.domain.party import BankAccount, Caller
 from splitcore import FeeRule
 
@@ -91,6 +92,19 @@ _LEVELS_IN_FORCE = """
     JOIN recipients AS w ON w.number = v.recipient
     JOIN recipients AS r ON r.number = s.recipient
     ORDER BY s.agreement, s.place
+"""
+_CUT_OFFS = """
+    SELECT DISTINCT cut_off, time_zone
+    FROM agreements_in_force((SELECT terms_version FROM cut), $1)
+    WHERE recipient IS NOT NULL AND cut_off IS NOT NULL ORDER BY 1, 2
+"""
+# Of the versions that somebody had decided on by then, whatever was decided since.
+_OWN_CUT_OFFS = """
+    SELECT recipient, agreement, cut_off, time_zone
+    FROM agreements_in_force(
+        (SELECT coalesce(max(terms_version), 0) FROM agreement_decisions WHERE decided_at <= $1),
+        $1)
+    WHERE recipient IS NOT NULL AND cut_off IS NOT NULL ORDER BY recipient
 """
 _OF_PAYMENT = """
     SELECT v.agreement, r.id, v.contract, v.valid_from, s.terms_version
@@ -241,6 +255,20 @@ async def recipients_in_force(conn: Any, moment: datetime) -> dict[str, Agreemen
     rows = await conn.fetch(_VERSIONS + " WHERE a.id = ANY ($1::uuid[])", ids)
     versions = await _versions(conn, rows)
     return {one.content.recipient: one for one in versions if one.content.recipient is not None}
+
+
+async def cut_offs(conn: Any, moment: datetime) -> list[CutOff]:
+    """The cut-offs that agreements in force with recipients have, each once."""
+    rows = await conn.fetch(_CUT_OFFS, moment)
+    return [cut_off_at(at.hour, at.minute, zone) for at, zone in rows]
+
+
+async def own_cut_offs(conn: Any, moment: datetime) -> list[tuple[int, UUID, CutOff]]:
+    """(recipient's number, version, cut-off) of agreements that were in force at a moment."""
+    return [
+        (recipient, version, cut_off_at(at.hour, at.minute, zone))
+        for recipient, version, at, zone in await conn.fetch(_OWN_CUT_OFFS, moment)
+    ]
 
 
 async def acquirer_fees(conn: Any, batch: int) -> list[tuple[str, int, int, int, int]]:

@@ -409,6 +409,22 @@ class BusinessDayShown(Struct):
     refunded: Kopecks
 
 
+class RecipientDaysShown(Struct):
+    """A recipient's business days in a batch, by the cut-off of its agreement or else the centre's.
+
+    They begin on `since_day` with what was held before. Where a batch is closed at the cut-off of
+    others, what the recipient is owed is carried on until its own, `held_until`.
+    """
+
+    recipient: str
+    cut_off: Annotated[str | None, Meta(description="Null where it goes by the centre's")]
+    time_zone: str | None
+    first_day: date
+    last_day: date
+    since_day: date
+    held_until: datetime | None
+
+
 class SettlementBatchShown(Struct):
     """A settlement batch with a position for every recipient in it, and payouts once approved."""
 
@@ -429,6 +445,10 @@ class SettlementBatchShown(Struct):
     ]
     business_days: Annotated[
         list[BusinessDayShown], Meta(description="Those on which anything came")
+    ]
+    recipient_days: Annotated[
+        list[RecipientDaysShown],
+        Meta(description="Of each recipient, where agreements have cut-offs of their own"),
     ]
     payments: int | None
     positions: list[PositionShown]

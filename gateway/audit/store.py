@@ -69,6 +69,7 @@ CHECKS: dict[str, str] = {
             OR bool_or(coalesce(packed_sum(f.shares), f.amount) <> f.amount)
     """,
     "batch_days_wrong": "SELECT row, detail FROM wrong_batch_days",
+    "position_days_wrong": "SELECT row, detail FROM wrong_position_days",
     "ledger_unbalanced": """
         SELECT 'settlement batch ' || settlement_batch,
                sum(credit_kopecks - debit_kopecks) || ' kopecks out of balance'

@@ -1,4 +1,7 @@
-"""The business days of a centre: one cut-off, one zone, one calendar of working days."""
+"""Business days: one cut-off, one zone, one calendar of working days.
+
+A centre has its own by its settings; an agreement may have others for its recipient.
+"""
 
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -13,8 +16,10 @@ from gateway.domain.business_days import (
     WorkingDays,
     business_day,
     cut_moment,
+    cut_off_at,
     days_between,
     last_due,
+    next_due,
     settlement_date,
     working_day,
 )
@@ -66,6 +71,14 @@ class BusinessDays(Struct, frozen=True):
         """The last cut-off up to now that closes a batch."""
         return last_due(now, self.cut_off, self.calendar)
 
+    def next_due(self, now: datetime) -> Due:
+        """The first cut-off after now that closes a batch."""
+        return next_due(now, self.cut_off, self.calendar)
+
+    def by(self, cut_off: CutOff) -> "BusinessDays":
+        """The days of a recipient whose agreement has a cut-off of its own."""
+        return BusinessDays(cut_off, self.calendar)
+
     def of_batch(self, begun: date, last: date, due_at: datetime | None) -> BatchDays:
         """The days of a batch whose last day is told, and which began on or after `begun`."""
         first = max(min(begun, last), last - timedelta(days=DAYS_MAX - 1))
@@ -79,5 +92,5 @@ class BusinessDays(Struct, frozen=True):
 def days_of(settings: Settings) -> BusinessDays:
     """The business days that the settings tell; StartRefused where their calendar cannot be."""
     hours, minutes = map(int, settings.cut_off.split(":"))
-    cut_off = CutOff(60 * hours + minutes, settings.timezone)
+    cut_off = cut_off_at(hours, minutes, settings.timezone)
     return BusinessDays(cut_off, ProductionCalendar(settings.working_calendar))

@@ -1,11 +1,12 @@
 """SQL of the business days of batches."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 
 from msgspec import Struct
 
 from gateway.calendar.days import BatchDays
+from gateway.domain.business_days import CutOff, cut_off_at
 
 _ADD = """
     INSERT INTO batch_dates (settlement_batch, first_day, last_day, settlement_date, due_at)
@@ -25,8 +26,9 @@ _BEGUN = """
 """
 _CLOSED_SINCE = """
     SELECT EXISTS (
-        SELECT FROM settlement_batches
-        WHERE number = (SELECT settlement_batch - 1 FROM cut) AND closed_at BETWEEN $1 AND $2)
+        SELECT FROM batch_reach
+        WHERE settlement_batch = (SELECT settlement_batch - 1 FROM cut)
+          AND moment BETWEEN $1 AND $2)
 """
 _TAKEN = "SELECT EXISTS (SELECT FROM payments)"
 _COUNT_ONE = """
@@ -54,6 +56,17 @@ _DAYS = """
     SELECT business_day, payments, amount, refunds, refunded FROM batch_days
     WHERE settlement_batch = $1 ORDER BY business_day
 """
+_HELD = """
+    SELECT EXISTS (SELECT FROM position_days
+                   WHERE settlement_batch = $1 AND held_until IS NOT NULL)
+"""
+_OF_POSITIONS = """
+    SELECT r.id AS recipient, a.cut_off, a.time_zone, d.first_day, d.last_day, d.since_day,
+           d.held_until
+    FROM position_days AS d JOIN recipients AS r ON r.number = d.recipient
+    LEFT JOIN agreements AS a ON a.id = d.agreement
+    WHERE d.settlement_batch = $1 ORDER BY r.id
+"""
 COUNT_TIMEOUT_S = 600.0
 
 
@@ -79,6 +92,21 @@ class DayRow(Struct, frozen=True):
     refunded: int
 
 
+class PositionDaysRow(Struct, frozen=True):
+    """The business days of a recipient's position; `since_day` is the first of all that it has.
+
+    `cut_off` is its agreement's, None where it goes by the centre's. Its money is held until
+    `held_until`, where that is told.
+    """
+
+    recipient: str
+    cut_off: CutOff | None
+    first_day: date
+    last_day: date
+    since_day: date
+    held_until: datetime | None
+
+
 async def add(conn: Any, number: int, days: BatchDays) -> None:
     """Keep the days of a batch that was just cut."""
     await conn.execute(_ADD, number, days.first, days.last, days.settlement_date, days.due_at)
@@ -96,7 +124,7 @@ async def begun(conn: Any, number: int) -> Begun:
 
 
 async def closed_since(conn: Any, since: datetime, now: datetime) -> bool:
-    """Whether the batch before the open one was closed between these moments."""
+    """Whether the batch before the open one settled up to a moment between these."""
     found: bool = await conn.fetchval(_CLOSED_SINCE, since, now)
     return found
 
@@ -120,3 +148,23 @@ async def count(conn: Any, number: int, ends: list[tuple[date, datetime]]) -> No
 async def of_batch(conn: Any, number: int) -> list[DayRow]:
     """The business days of a batch on which anything came, in their order."""
     return [DayRow(*row.values()) for row in await conn.fetch(_DAYS, number)]
+
+
+async def anything_held(conn: Any, number: int) -> bool:
+    """Whether a counted batch holds anybody's money until another cut-off."""
+    found: bool = await conn.fetchval(_HELD, number)
+    return found
+
+
+async def of_positions(conn: Any, number: int) -> list[PositionDaysRow]:
+    """Recipients' own business days in a batch, by their ids; none where the batch's are all's."""
+    return [
+        PositionDaysRow(recipient, _own(cut_off, zone), *days)
+        for recipient, cut_off, zone, *days in await conn.fetch(_OF_POSITIONS, number)
+    ]
+
+
+def _own(cut_off: time | None, zone: str | None) -> CutOff | None:
+    if cut_off is None or zone is None:
+        return None
+    return cut_off_at(cut_off.hour, cut_off.minute, zone)

@@ -4,9 +4,10 @@ A day ends at the cut-off in its own time zone, and what was taken on it goes ou
 working day. Pure: the calendar of working days is handed in.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, Protocol
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -17,6 +18,7 @@ _DAY: Final = timedelta(days=1)
 _DAY_MINUTES: Final = 1_440
 # The longest stretch without a working day has been twelve; more than this is a wrong calendar.
 _SEARCH_DAYS: Final = 60
+OTHERS: Final = 0
 
 
 class CutOff(Struct, frozen=True):
@@ -39,6 +41,33 @@ class Due(Struct, frozen=True):
 
     day: date
     moment: datetime
+
+
+class OwnDays(Struct, frozen=True):
+    """A recipient's business days in a batch that is being counted, by the cut-off that it has.
+
+    `recipient` is its number, OTHERS for all who have none of their own. `due` is its last cut-off
+    up to that of the batch, `following` the next one.
+    """
+
+    recipient: int
+    agreement: UUID | None
+    first: date
+    last: date
+    due: datetime
+    following: datetime
+
+
+class PositionDays(Struct, frozen=True):
+    """Whom a batch pays: all, or those whose own cut-off came since they were settled.
+
+    `moment` is that of the batch; `settled_to` that of the batch before, None where nothing came.
+    """
+
+    moment: datetime
+    settled_to: datetime | None
+    pays_all: bool
+    own: Sequence[OwnDays]
 
 
 def cut_moment(day: date, cut_off: CutOff) -> datetime:
@@ -90,6 +119,21 @@ def last_due(now: datetime, cut_off: CutOff, calendar: WorkingDays) -> Due:
         if calendar.is_working(found + _DAY):
             return Due(found, cut_moment(found, cut_off))
     raise InvariantBroken(f"Expected a working day within {_SEARCH_DAYS} days before {day}")
+
+
+def next_due(now: datetime, cut_off: CutOff, calendar: WorkingDays) -> Due:
+    """The first cut-off after now that has a working day after it."""
+    day = business_day(now, cut_off)
+    for offset in range(_SEARCH_DAYS):
+        found = day + offset * _DAY
+        if calendar.is_working(found + _DAY):
+            return Due(found, cut_moment(found, cut_off))
+    raise InvariantBroken(f"Expected a working day within {_SEARCH_DAYS} days after {day}")
+
+
+def cut_off_at(hours: int, minutes: int, zone: str) -> CutOff:
+    """The cut-off at a time of the clock; 0:00 and 24:00 are the midnight that ends the day."""
+    return CutOff(60 * hours + minutes or _DAY_MINUTES, zone)
 
 
 def days_between(first: date, last: date) -> Iterator[date]:

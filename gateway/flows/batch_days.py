@@ -29,7 +29,9 @@ async def begin(
     last = days.day(now) if due is None else due.day
     before = await calendar_store.begun(conn, number)
     if before.due_at is not None and before.last_day is not None:
-        begun = before.last_day + _DAY
+        # Unless that was an agreement's cut-off, and the centre's day went on after it.
+        over = days.day(before.due_at) > before.last_day
+        begun = before.last_day + _DAY if over else before.last_day
     else:
         moment = before.closed_at or before.first_payment
         begun = last if moment is None else days.day(moment)

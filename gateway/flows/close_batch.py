@@ -27,7 +27,7 @@ from gateway.domain.payment import Claim
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.domain.states import SETTLEMENT_BATCH as STATES
 from gateway.domain.states import next_state
-from gateway.flows import batch_days, cover_obligations, tell_recipients
+from gateway.flows import agreed_days, batch_days, cover_obligations, tell_recipients
 from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
 from gateway.flows.patience import patiently
@@ -45,6 +45,7 @@ from gateway.payouts.store import PayoutRow
 from gateway.seals import store as seal_store
 from gateway.seals.store import Seal
 from gateway.settlement import store as settlement_store
+from gateway.settlement import store_counting
 from gateway.settlement.store import BatchEvent, BatchRow, PositionRow
 from gateway.steps import timed
 
@@ -112,9 +113,10 @@ async def _counted(context: Context, claim: Claim, batch: UUID) -> bytes:
                 return first
             for number in await settlement_store.uncounted(conn):
                 state = next_state(STATES, "cut", "count")
-                netting = await settlement_store.net(conn, number)
+                netting = await store_counting.net(conn, number)
                 await cover_obligations.cover(conn, number, netting)
-                await settlement_store.count(conn, number, state, netting)
+                days = await agreed_days.of_batch(context, conn, number)
+                await store_counting.count(conn, number, state, netting, days)
                 await number_orders(conn, number)
                 await batch_days.count(context, conn, number)
                 await _tell(context, conn, number)
@@ -218,6 +220,7 @@ async def batch_shown(conn: Any, batch: UUID) -> dict[str, object]:
     return {
         **_shown(row, positions),
         **await batch_days.shown(conn, row.number),
+        "recipient_days": await agreed_days.shown(conn, row.number),
         "transfers": [_transfer(transfer) for transfer in transfers],
         "payouts": [_payout(payout) for payout in payouts],
         "events": [_event(event) for event in events],

@@ -10,6 +10,7 @@ from gateway.obligations import store as obligation_store
 from gateway.obligations.covering import Earned
 from gateway.obligations.covering import cover as covered
 from gateway.settlement import store as settlement_store
+from gateway.settlement import store_counting
 from gateway.settlement.netting import Netting
 
 
@@ -18,7 +19,7 @@ async def cover(conn: Any, number: int, netting: Netting) -> None:
     debtors = await obligation_store.debtors(conn, number)
     if not debtors:
         return
-    earned = await settlement_store.earned(conn, number, netting, debtors)
+    earned = await store_counting.earned(conn, number, netting, debtors)
     debts = await obligation_store.debts(conn, number, debtors)
     transfers = []
     for debtor, owed in sorted(debts.items()):

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from gateway.agreements import store as agreement_store
 from gateway.calendar import BatchDays
 from gateway.calendar import store as calendar_store
+from gateway.calendar.store import PositionDaysRow
 from gateway.domain.agreement import AgreementVersion
 from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, derived_id, shown
 from gateway.domain.party import Recipient
@@ -54,6 +55,7 @@ async def prepare_payouts(
     """
     day = context.days.order_date(at)
     days = await calendar_store.find(conn, batch.number)
+    own = {row.recipient: row for row in await calendar_store.of_positions(conn, batch.number)}
     payer = await _payer(conn)
     known = {
         recipient.id: (number, recipient)
@@ -74,7 +76,7 @@ async def prepare_payouts(
             date=day,
             amount_kopecks=position.payable,
             recipient=party(_as_agreed(recipient, agreed.get(recipient.id))),
-            purpose=_purpose(batch, days),
+            purpose=_purpose(batch, days, own.get(position.recipient)),
         )
         payouts.append((derived_id(batch.id, position.recipient), number, order))
     orders = [order for _, _, order in payouts]
@@ -137,12 +139,21 @@ async def _payer(conn: Any) -> Party:
     return TRIAL_CENTRE if centre is None else party(centre[1])
 
 
-def _purpose(batch: BatchRow, days: BatchDays | None) -> str:
-    day = batch.business_date.strftime("%d.%m.%Y")
-    first = day if days is None else days.first.strftime("%d.%m.%Y")
-    period = day if first == day else f"{first}-{day}"
+def _purpose(batch: BatchRow, days: BatchDays | None, own: PositionDaysRow | None) -> str:
+    """The days are the recipient's own where it has any, with those of what was held before."""
+    if own is not None:
+        first, last = own.since_day, own.last_day
+    else:
+        last = batch.business_date
+        first = last if days is None else days.first
+    period = _told(last) if first == last else f"{_told(first)}-{_told(last)}"
+    day = _told(batch.business_date)
     report = shown(SETTLEMENT_BATCH, batch.id)
     return (
         f"Перечисление платежей населения за ЖКУ за {period}, реестр {batch.number} от {day}"
         f" ({report}). НДС не облагается"
     )
+
+
+def _told(day: date) -> str:
+    return day.strftime("%d.%m.%Y")

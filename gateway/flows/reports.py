@@ -12,7 +12,7 @@ from uuid import UUID
 
 from gateway.domain.ids import OBLIGATION, SETTLEMENT_BATCH, shown
 from gateway.domain.refusals import InvariantBroken, Refusal
-from gateway.flows import batch_days
+from gateway.flows import agreed_days
 from gateway.flows.context import Context
 from gateway.flows.patience import patiently
 from gateway.flows.seal_batches import counted_root
@@ -52,7 +52,11 @@ async def report(
         if row is None or party is None:
             raise Refusal("not_found", "Expected a settlement batch and a recipient")
         positions = await settlement_store.positions(conn, row.number)
-        days = {} if row.payments is None else await batch_days.of_report(context, conn, row)
+        days = (
+            {}
+            if row.payments is None
+            else await agreed_days.of_report(context, conn, row, recipient)
+        )
         laid_out = await settlement_store.laid_out(conn, row.number)
         wide = await store_columns.has_columns(conn, row.number)
     if row.payments is None:

@@ -1,6 +1,6 @@
 """SQL of settlement batches and positions."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -8,7 +8,6 @@ from uuid import UUID
 from msgspec import Struct
 
 from gateway.domain.refusals import InvariantBroken
-from gateway.settlement.netting import Netting
 
 _CUT = "UPDATE cut SET settlement_batch = settlement_batch + 1 RETURNING settlement_batch - 1"
 _ADD = """
@@ -16,123 +15,6 @@ _ADD = """
     VALUES ($1, $2, $3, $4, $5, $6)
 """
 _UNCOUNTED = "SELECT number FROM settlement_batches WHERE state = 'cut' ORDER BY number"
-# What does not fit this memory goes to disk; a sort by plan would move every record once more.
-_STRINGING = "SET LOCAL work_mem = '32MB'; SET LOCAL enable_sort = off"
-# Vectors of one plan are strung together, so that they come here and are added up by the thousand
-# and not one by one. Blocks bound what is in memory at once, here and in the database.
-_SPLITS = """
-    SELECT plan, count(*) AS splits, string_agg(shares, ''::bytea) AS shares,
-           string_agg(commissions, ''::bytea) AS commissions
-    FROM (SELECT plan, shares, commissions, row_number() OVER () / $2 AS block FROM allocations
-          WHERE settlement_batch = $1) AS a
-    GROUP BY block, plan
-"""
-_REFUNDS = """
-    SELECT plan, string_agg(shares, ''::bytea) AS shares
-    FROM (SELECT plan, shares, row_number() OVER () / $2 AS block FROM refunds
-          WHERE settlement_batch = $1 AND shares IS NOT NULL) AS r
-    GROUP BY block, plan
-"""
-_MOVES = """
-    SELECT plan, sign, string_agg(shares, ''::bytea) AS shares,
-           string_agg(commissions, ''::bytea) AS commissions
-    FROM (SELECT plan, sign, shares, commissions, row_number() OVER () / $2 AS block FROM moves
-          WHERE settlement_batch = $1) AS l
-    GROUP BY block, plan, sign
-"""
-_PLACES = """
-    SELECT plan, count(*) AS parts,
-           (SELECT count(*) FROM split_plan_recipients AS r WHERE r.plan = p.plan) AS recipients
-    FROM split_plan_parts AS p GROUP BY plan
-"""
-_COUNT = """
-    WITH moved AS (
-        SELECT p.recipient, m.kopecks AS gross, 0 AS refunds, 0 AS commission, 0 AS carried_in,
-               0 AS returned, 0 AS transferred
-        FROM unnest($2::int[], $3::int[], $4::bigint[]) AS m (plan, place, kopecks)
-        JOIN split_plan_parts AS p USING (plan, place)
-        UNION ALL
-        SELECT p.recipient, 0, m.kopecks, 0, 0, 0, 0
-        FROM unnest($5::int[], $6::int[], $7::bigint[]) AS m (plan, place, kopecks)
-        JOIN split_plan_parts AS p USING (plan, place)
-        UNION ALL
-        SELECT p.recipient, 0, 0, m.kopecks, 0, 0, 0
-        FROM unnest($8::int[], $9::int[], $10::bigint[]) AS m (plan, place, kopecks)
-        JOIN split_plan_recipients AS p USING (plan, place)
-        UNION ALL
-        SELECT recipient, 0, 0, 0, carried_out, 0, 0 FROM positions
-        WHERE settlement_batch = $1 - 1 AND carried_out <> 0
-        UNION ALL
-        SELECT recipient, 0, 0, 0, 0, amount, 0 FROM returned_money WHERE settlement_batch = $1
-        UNION ALL
-        SELECT recipient, 0, 0, 0, 0, amount, 0 FROM debt_settlements WHERE settlement_batch = $1
-        UNION ALL
-        SELECT u.recipient, 0, 0, 0, 0, 0, u.amount
-        FROM obligation_transfers AS t
-        CROSS JOIN LATERAL (VALUES (t.debtor, -t.amount), (t.creditor, t.amount))
-            AS u (recipient, amount)
-        WHERE t.settlement_batch = $1),
-    balance AS (
-        SELECT recipient, sum(gross)::bigint AS gross, sum(refunds)::bigint AS refunds,
-               sum(commission)::bigint AS commission, sum(carried_in)::bigint AS carried_in,
-               sum(returned)::bigint AS returned, sum(transferred)::bigint AS transferred
-        FROM moved GROUP BY recipient),
-    owed AS (
-        SELECT *, carried_in + returned + gross - commission - refunds + transferred AS amount
-        FROM balance),
-    agreed AS (
-        SELECT v.*, (s.closed_at AT TIME ZONE v.time_zone)::date AS on_day
-        FROM settlement_batches AS s
-        CROSS JOIN LATERAL agreements_in_force(
-            (SELECT coalesce(max(d.terms_version), 0) FROM agreement_decisions AS d
-             WHERE d.decided_at <= s.closed_at), s.closed_at) AS v
-        WHERE s.number = $1 AND v.recipient IS NOT NULL),
-    waiting AS (
-        INSERT INTO waiting_balances (settlement_batch, recipient, agreement, amount,
-                                      minimum_payout, since, on_day, waits_until)
-        SELECT $1, o.recipient, v.agreement, o.amount, v.minimum_payout,
-               coalesce(w.since, v.on_day), v.on_day, coalesce(w.since, v.on_day) + v.carry_days
-        FROM owed AS o JOIN agreed AS v USING (recipient)
-        LEFT JOIN waiting_balances AS w
-            ON w.settlement_batch = $1 - 1 AND w.recipient = o.recipient
-        WHERE o.amount > 0 AND o.amount < v.minimum_payout
-          AND v.on_day < coalesce(w.since, v.on_day) + v.carry_days
-        RETURNING recipient)
-    INSERT INTO positions (settlement_batch, recipient, gross, commission, refunds, net,
-                           carried_in, returned, transferred, payable, carried_out)
-    SELECT $1, recipient, gross, commission, refunds, gross - commission - refunds, carried_in,
-           returned, transferred, CASE WHEN waits THEN 0 ELSE greatest(amount, 0) END,
-           CASE WHEN waits THEN amount ELSE least(amount, 0) END
-    FROM (SELECT o.*, w.recipient IS NOT NULL AS waits
-          FROM owed AS o LEFT JOIN waiting AS w USING (recipient)) AS settled
-"""
-# What some recipients earned by service, and what was owed to them already.
-_EARNED = """
-    SELECT p.recipient, p.service, sum(m.shared)::bigint AS shared,
-           sum(m.refunded)::bigint AS refunded
-    FROM (SELECT plan, place, kopecks AS shared, 0 AS refunded
-          FROM unnest($1::int[], $2::int[], $3::bigint[]) AS m (plan, place, kopecks)
-          UNION ALL
-          SELECT plan, place, 0, kopecks
-          FROM unnest($4::int[], $5::int[], $6::bigint[]) AS m (plan, place, kopecks)) AS m
-    JOIN split_plan_parts AS p USING (plan, place)
-    WHERE p.recipient = ANY ($7::int[]) GROUP BY p.recipient, p.service
-"""
-_WITHHELD = """
-    SELECT p.recipient, sum(m.kopecks)::bigint AS commission
-    FROM unnest($1::int[], $2::int[], $3::bigint[]) AS m (plan, place, kopecks)
-    JOIN split_plan_recipients AS p USING (plan, place)
-    WHERE p.recipient = ANY ($4::int[]) GROUP BY p.recipient
-"""
-_OWED_BEFORE = """
-    SELECT recipient, sum(amount)::bigint AS amount
-    FROM (SELECT recipient, carried_out AS amount FROM positions WHERE settlement_batch = $1 - 1
-          UNION ALL
-          SELECT recipient, amount FROM returned_money WHERE settlement_batch = $1
-          UNION ALL
-          SELECT recipient, amount FROM debt_settlements WHERE settlement_batch = $1) AS o
-    WHERE recipient = ANY ($2::int[]) GROUP BY recipient
-"""
 _TO_PAY = """
     SELECT p.recipient, p.payable FROM positions AS p JOIN recipients AS r ON r.number = p.recipient
     WHERE p.settlement_batch = $1 AND p.payable > 0 ORDER BY r.id
@@ -141,12 +23,6 @@ _NUMBER_ORDERS = """
     UPDATE positions AS p SET order_number = u.order_number
     FROM unnest($2::int[], $3::int[]) AS u (recipient, order_number)
     WHERE p.settlement_batch = $1 AND p.recipient = u.recipient
-"""
-_COUNTED = """
-    UPDATE settlement_batches
-    SET state = $2, payments = $3,
-        refunds = (SELECT count(*) FROM refunds WHERE settlement_batch = $1)
-    WHERE number = $1
 """
 _LATEST = """
     SELECT b.id, b.state, b.business_date, b.payments,
@@ -207,6 +83,8 @@ _PAID_BEFORE = """
 _RESTORED = """
     UPDATE settlement_batches SET restored_at = $1 WHERE state IN ('cut', 'closed', 'approved')
 """
+# What does not fit this memory goes to disk; a sort by plan would move every record once more.
+_STRINGING = "SET LOCAL work_mem = '32MB'; SET LOCAL enable_sort = off"
 # Places are given in the order that reports are read in.
 _LAY_OUT = r"""
     WITH moved AS (
@@ -262,8 +140,6 @@ _PAGES = """
     SELECT plan, content FROM report_pages
     WHERE settlement_batch = $1 AND plan = ANY ($2::int[]) AND block BETWEEN $3 AND $4
 """
-# Few, so that payers whom this worker serves wait for few.
-ROWS_AT_ONCE = 16
 BLOCK_RECORDS = 32_768
 COUNT_TIMEOUT_S = 600.0
 
@@ -320,17 +196,6 @@ class PositionRow(Struct, frozen=True):
     order_number: int | None
 
 
-class EarnedRow(Struct):
-    """What a recipient earned in a batch, in kopecks: shares and refunds by service, what was
-    withheld, and what was owed to it before (below zero where it owes).
-    """
-
-    shared: dict[str, int]
-    refunded: dict[str, int]
-    commission: int
-    before: int
-
-
 class ReportPlan(Struct, frozen=True):
     """A plan as one recipient's report tells it.
 
@@ -360,63 +225,6 @@ async def add(
 async def uncounted(conn: Any) -> list[int]:
     """Numbers of batches that were cut and have no positions yet, oldest first."""
     return [row["number"] for row in await conn.fetch(_UNCOUNTED)]
-
-
-async def net(conn: Any, number: int) -> Netting:
-    """Add the rows of a batch up by plan and place.
-
-    The rows pass through the kernel's sums: the database would take several times as long to
-    unpack them. The audit adds them up again in SQL.
-    """
-    await conn.execute(_STRINGING)
-    places = {row["plan"]: (row["parts"], row["recipients"]) for row in await conn.fetch(_PLACES)}
-    netting = Netting(places)
-    async for row in _strung(conn, _SPLITS, number):
-        netting.split(row["plan"], row["splits"], row["shares"], row["commissions"])
-    async for row in _strung(conn, _REFUNDS, number):
-        netting.refund(row["plan"], row["shares"])
-    async for row in _strung(conn, _MOVES, number):
-        netting.move(row["plan"], row["sign"], row["shares"], row["commissions"])
-    return netting
-
-
-async def earned(
-    conn: Any, number: int, netting: Netting, recipients: Sequence[int]
-) -> dict[int, EarnedRow]:
-    """What these recipients (numbers) earned in a batch that is netted."""
-    found = {recipient: EarnedRow({}, {}, 0, 0) for recipient in recipients}
-    shared, returned = _columns(netting.shared()), _columns(netting.returned())
-    for row in await conn.fetch(_EARNED, *shared, *returned, recipients):
-        found[row["recipient"]].shared[row["service"]] = row["shared"]
-        found[row["recipient"]].refunded[row["service"]] = row["refunded"]
-    for row in await conn.fetch(_WITHHELD, *_columns(netting.withheld()), recipients):
-        found[row["recipient"]].commission = row["commission"]
-    for row in await conn.fetch(_OWED_BEFORE, number, recipients):
-        found[row["recipient"]].before = row["amount"]
-    return found
-
-
-async def count(conn: Any, number: int, state: str, netting: Netting) -> None:
-    """Make positions of what a batch was netted to and of what it transferred.
-
-    Batches are counted in the order of their numbers.
-    """
-    columns: list[list[int]] = []
-    for sums in (netting.shared(), netting.returned(), netting.withheld()):
-        columns += _columns(sums)
-    await conn.execute(_COUNT, number, *columns)
-    await conn.execute(_COUNTED, number, state, netting.splits, timeout=COUNT_TIMEOUT_S)
-
-
-def _columns(sums: Sequence[tuple[int, int, int]]) -> list[list[int]]:
-    return [[entry[at] for entry in sums] for at in range(3)]
-
-
-async def _strung(conn: Any, query: str, number: int) -> AsyncIterator[Any]:
-    cursor = await conn.cursor(query, number, BLOCK_RECORDS, timeout=COUNT_TIMEOUT_S)
-    while rows := await cursor.fetch(ROWS_AT_ONCE, timeout=COUNT_TIMEOUT_S):
-        for row in rows:
-            yield row
 
 
 async def find(conn: Any, batch: UUID) -> BatchRow | None:
