@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from gateway.api.batch_answers import BusinessDayShown, RecipientDaysShown
 from gateway.api.reconciliation_answers import IncomingShown
 from gateway.domain.bill import SecondLevel
 from gateway.domain.event import EVENT_TYPES, OUTCOMES
@@ -397,32 +398,6 @@ class BatchEventShown(Struct):
     at: datetime
     by: str
     reason: str | None
-
-
-class BusinessDayShown(Struct):
-    """What a batch has of one business day: split among recipients, and given back."""
-
-    business_day: date
-    payments: int
-    amount: Kopecks
-    refunds: int
-    refunded: Kopecks
-
-
-class RecipientDaysShown(Struct):
-    """A recipient's business days in a batch, by the cut-off of its agreement or else the centre's.
-
-    They begin on `since_day` with what was held before. Where a batch is closed at the cut-off of
-    others, what the recipient is owed is carried on until its own, `held_until`.
-    """
-
-    recipient: str
-    cut_off: Annotated[str | None, Meta(description="Null where it goes by the centre's")]
-    time_zone: str | None
-    first_day: date
-    last_day: date
-    since_day: date
-    held_until: datetime | None
 
 
 class SettlementBatchShown(Struct):

@@ -4,12 +4,12 @@ A batch is closed at each of them for all rows there are, so that a row is in on
 is shared among; money of those whose own cut-off has not come is carried on until it has.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from gateway.agreements import store as agreement_store
-from gateway.calendar import BusinessDays
+from gateway.calendar import BatchDays, BusinessDays
 from gateway.calendar import store as calendar_store
 from gateway.calendar.store import PositionDaysRow
 from gateway.domain.business_days import OTHERS, Due, OwnDays, PositionDays
@@ -42,24 +42,32 @@ async def of_batch(context: Context, conn: Any, number: int) -> PositionDays | N
     if dates is None or not (agreed or await calendar_store.anything_held(conn, number - 1)):
         return None
     before = await calendar_store.begun(conn, number)
-    settled_to = before.due_at or before.closed_at or before.first_payment
     moment = dates.due_at or row.closed_at
-    named = dates.due_at is None and context.days.day(moment) != dates.last
+    settled_to = before.due_at or before.closed_at or before.first_payment
+    # Where a clock was set back nothing has come due since the batch before: nobody is held up.
+    is_back = before.closed_at is not None and settled_to is not None and settled_to >= moment
     by: list[tuple[int, UUID | None, BusinessDays]] = [(OTHERS, None, context.days)]
     by += [(who, version, context.days.by(cut_off)) for who, version, cut_off in agreed]
     own = []
     for who, version, days in by:
-        due = days.last_due(moment)
-        if named:
-            first = last = dates.last
-        else:
-            last = due.day if due.moment == dates.due_at else days.day(moment)
-            found = days.of_batch(days.day(settled_to or moment), last, None)
-            first = found.first
-        own.append(OwnDays(who, version, first, last, due.moment, days.next_due(moment).moment))
-    # Where a clock was set back nothing has come since the batch before, and nobody is held up.
-    pays_all = dates.due_at is None or settled_to is None or settled_to >= moment
-    return PositionDays(moment, settled_to, pays_all, own)
+        due, following = days.last_due(moment), days.next_due(moment)
+        first, last = _days(context, dates, days, settled_to or moment, moment)
+        own.append(OwnDays(who, version, first, last, due.moment, following.moment))
+    return PositionDays(moment, settled_to, dates.due_at is None or is_back, own)
+
+
+def _days(
+    context: Context, dates: BatchDays, own: BusinessDays, begun: datetime, moment: datetime
+) -> tuple[date, date]:
+    """The first and the last own day of what came from `begun` until a batch's moment."""
+    if dates.due_at is None and context.days.day(moment) != dates.last:
+        # A person named the day.
+        return dates.last, dates.last
+    due = own.last_due(moment)
+    ends = due.moment == dates.due_at and begun < moment
+    last = due.day if ends else own.day(max(begun, moment))
+    found = own.of_batch(own.day(begun), last, None)
+    return found.first, found.last
 
 
 async def of_recipient(conn: Any, number: int, recipient: str) -> PositionDaysRow | None:

@@ -4,10 +4,11 @@ It reads no table, and shares no code with what it judges but the fraction of a 
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from datetime import date, timedelta
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from gateway.domain.agreement import Agreement
 from gateway.obligations.store import NewObligation
@@ -33,7 +34,13 @@ class Debt:
 class Reference:
     """What everybody is owed, by what was asked and told: nothing but integers added up."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_working: Callable[[date], bool], zone: str) -> None:
+        """`is_working` tells the days on which money goes out; the centre's end at midnight."""
+        self.is_working, self.zone = is_working, ZoneInfo(zone)
+        self.first_payment: datetime | None = None
+        # Up to when the last batch settled; of whom it holds, since when and until when.
+        self.reach: datetime | None = None
+        self.held: dict[str, tuple[datetime, datetime]] = {}
         self.given: Counter[tuple[str, str]] = Counter()
         self.taken: Counter[tuple[str, str]] = Counter()
         self.withheld: Counter[str] = Counter()
@@ -41,6 +48,9 @@ class Reference:
         self.settled: Counter[str] = Counter()
         self.carried: dict[str, int] = dict.fromkeys(WHO, 0)
         self.waits_since: dict[str, date] = {}
+        # Since when what a batch paid had waited, and what came back of it goes on to wait.
+        self.waited: dict[tuple[str, str], date] = {}
+        self.back_since: dict[str, date] = {}
         self.owes_since: dict[str, str] = {}
         self.agreed: dict[str, Agreement] = {}
         self.debts: list[Debt] = []
@@ -95,8 +105,17 @@ class Reference:
             + self.returned[who]
         )
 
-    def close(self, batch: str, on_day: date) -> tuple[dict[str, tuple[int, ...]], Counter[Any]]:
-        """The positions and transfers of the batch that is cut now; the next begins."""
+    def close(
+        self, batch: str, now: datetime, due: datetime | None
+    ) -> tuple[dict[str, tuple[int, ...]], Counter[Any]]:
+        """The positions and transfers of the batch that is cut now; the next begins.
+
+        `due` is the cut-off that the machine closes it for, None where a person does.
+        """
+        on_day = now.astimezone(self.zone).date()
+        # Where nobody has a cut-off of its own, whatever is closed is closed for all.
+        own = (one.cut_off for one in self.agreed.values())
+        anybody = bool(self.held) or any(at is not None for at in own)
         moved = self._transfers()
         positions: dict[str, tuple[int, ...]] = {}
         for who in WHO:
@@ -110,20 +129,60 @@ class Reference:
             )
             net = gross - fee - refunds
             amount = carried + returned + net + brought
-            payable = 0 if self._waits(who, amount, on_day) else max(amount, 0)
+            held = anybody and self._holds(who, amount, due)
+            waits = self._waits(who, amount, batch, on_day, held)
+            payable = 0 if held or waits else max(amount, 0)
             if amount < 0 <= carried:
                 self.owes_since[who] = batch
             self.carried[who] = amount - payable
             row = (gross, fee, refunds, net, carried, returned, brought, payable, amount - payable)
             if any(row):
                 positions[who] = row
+        self.reach = due or now
         for counted in (self.given, self.taken, self.withheld, self.returned, self.settled):
             counted.clear()
         return positions, moved
 
-    def _waits(self, who: str, amount: int, on_day: date) -> bool:
+    def come_back(self, batch: str, who: str, amount: int) -> None:
+        """What a batch did not bring is owed again, and has waited as long as it has."""
+        self.returned[who] += amount
+        if amount and (batch, who) in self.waited:
+            since = self.waited[batch, who]
+            self.back_since[who] = min(since, self.back_since.get(who, since))
+
+    def _holds(self, who: str, amount: int, due: datetime | None) -> bool:
+        """Whether a batch that is closed for others holds what a recipient is owed."""
+        settled = self.reach or self.first_payment
+        since, until = self.held.pop(who, (settled, None))
+        if due is None or since is None or amount <= 0:
+            return False
+        last, following = self._moments(who, due)
+        if last > since or (until is not None and until <= due):
+            return False
+        self.held[who] = since, following
+        return True
+
+    def _moments(self, who: str, due: datetime) -> tuple[datetime, datetime]:
+        """A recipient's last cut-off up to a moment, and the first one after it."""
+        found = self.agreed.get(who)
+        at = time() if found is None or found.cut_off is None else found.cut_off
+        begin, moments = due.astimezone(self.zone).date() - timedelta(20), []
+        for day in (begin + timedelta(n) for n in range(40)):
+            if self.is_working(day + timedelta(1)):
+                ends = day if at != time() else day + timedelta(1)
+                moments.append(datetime.combine(ends, at, self.zone))
+        return max(m for m in moments if m <= due), min(m for m in moments if m > due)
+
+    def _waits(self, who: str, amount: int, batch: str, on_day: date, held: bool) -> bool:
         version = self.agreed.get(who)
-        since = self.waits_since.pop(who, on_day)
+        told = [one.pop(who) for one in (self.waits_since, self.back_since) if who in one]
+        since = min(told, default=on_day)
+        if told:
+            self.waited[batch, who] = since
+        if held:
+            if told:
+                self.waits_since[who] = since
+            return False
         if version is None or not 0 < amount < version.minimum_payout:
             return False
         if on_day >= since + timedelta(version.carry_days):

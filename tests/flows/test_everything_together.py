@@ -7,10 +7,9 @@ it judges. The audit, the double entry, the gauges and every report have to agre
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -18,6 +17,7 @@ import pytest
 from gateway.audit import gauges
 from gateway.domain.agreement import SecondLevelPercent, Tariff
 from gateway.domain.bill import Bill, Charge
+from gateway.domain.ids import SETTLEMENT_BATCH, shown
 from gateway.domain.refusals import Refusal
 from gateway.flows import batch_life, close_batch, receivables
 from gateway.flows.close_at_cut_off import CutOffs
@@ -54,7 +54,7 @@ class Days:
 
     def __init__(self, region: Region, clock: SetClock, seed: int) -> None:
         self.region, self.clock, self.dice = region, clock, random.Random(seed)
-        self.reference = Reference()
+        self.reference = Reference(region.worker.context.days.calendar.is_working, ZONE)
         self.step = 0
         self.done: Counter[str] = Counter()
         # Of each payment its method and what is left; of a payment in suspense too.
@@ -107,6 +107,7 @@ class Days:
         request = self.region.payment(
             key, account, amount, *named, method=method, is_total=is_total
         )
+        self.reference.first_payment = self.reference.first_payment or self.clock.moment
         told = (await self.region.worker.intake.accept(request)).payment
         assert (told.total if is_total else told.amount) == amount
         self.payments[told.id] = [method, told.amount]
@@ -269,6 +270,7 @@ class Days:
             second_level=self.dice.choice(((), level)),
             minimum_payout=self.dice.choice((0, 50_000, 300_000)),
             carry_days=self.dice.randint(1, 4),
+            cut_off=(None, time(20), time(3, 30))[self.step % 3],
         )
         self.key("agree")
         await agree(self.region, content)
@@ -298,8 +300,8 @@ class Days:
             closed = orjson.loads(orjson.dumps(await close_batch.show(context, id_)))
         else:
             closed = await self.region.close(self.key("close"))
-        on_day = self.clock.moment.astimezone(ZoneInfo(ZONE)).date()
-        positions, moved = self.reference.close(closed["id"], on_day)
+        due = closed["cut_off"] and datetime.fromisoformat(closed["cut_off"])
+        positions, moved = self.reference.close(closed["id"], self.clock.moment, due)
         told = {
             one["recipient"]: tuple(one[name] for name in POSITION) for one in closed["positions"]
         }
@@ -319,6 +321,7 @@ class Days:
         self.unsent.append(id_)
         self.done["transfer"] += len(moved)
         self.done["waiting"] += len(self.reference.waits_since)
+        self.done["held"] += len(self.reference.held)
         self.done["owing"] += sum(amount < 0 for amount in self.reference.carried.values())
         self.done["waited, then owed"] += sum(row[4] > 0 > row[8] for row in positions.values())
 
@@ -345,11 +348,11 @@ class Days:
         await batch_life.cancel(self.region.worker.context, claim, boss, batch, "a mistake")
         self.done["cancelled"] += 1
         for name, row in self.closed[batch].items():
-            self.reference.returned[name] += row[7]
+            self.reference.come_back(shown(SETTLEMENT_BATCH, batch), name, row[7])
 
     async def tell(self) -> None:
         lines: list[Told] = []
-        for number, (_, who, order) in sorted(self.orders.items()):
+        for number, (batch, who, order) in sorted(self.orders.items()):
             if number not in self.executed and self.dice.random() < 0.5:
                 self.executed.add(number)
                 lines.append(order)
@@ -357,7 +360,8 @@ class Days:
                 self.away.add(number)
                 lines.append(back(order, days=2))
                 self.paid[who] -= order.amount
-                self.reference.returned[who] += order.amount
+                named = shown(SETTLEMENT_BATCH, batch)
+                self.reference.come_back(named, who, order.amount)
                 self.done["returned"] += 1
         if lines:
             write = self.dice.choice((one_c, camt053))

@@ -87,6 +87,36 @@ async def test_what_waited_in_a_cancelled_batch_is_not_lost(region: Region) -> N
         await audited(region)
 
 
+async def test_money_that_has_waited_its_time_does_not_begin_anew_when_its_batch_is_cancelled(
+    region: Region,
+) -> None:
+    """Nor when that happens twice; what is less than the minimum waits five days in all."""
+    clock = SetClock(MIDDAY)
+    async with region.working(clock) as worker:
+        region.worker = worker
+        await region.load(bill("A", Charge("heating", "heat", 10**9)))
+        await agree(region, version("heat", minimum_payout=500_000))
+        for n in range(5):
+            found = await day(region, f"d{n}", 0 if n else 100_000)
+            assert (found["payable"], found["carried_out"]) == (0, 98_500)
+            clock.moment += timedelta(days=1)
+        boss = region.callers["boss"]
+        for again in range(3):
+            found = await day(region, f"again {again}", 0)
+            assert (found["payable"], found["carried_out"]) == (98_500, 0)
+            batch = batch_id(found["id"])
+            if again == 1:
+                await region.approve("approve first", batch)
+            if again < 2:
+                claim = region.claim("boss", f"cancel {again}", "cancellations", batch)
+                await batch_life.cancel(worker.context, claim, boss, batch, "a mistake")
+        await region.approve("a", batch)
+        clock.moment += timedelta(days=1)
+        # What comes after it was paid is new, and waits as new money does.
+        assert (await day(region, "new", 100_000))["carried_out"] == 98_500
+        await audited(region)
+
+
 async def test_no_position_waits_that_nothing_says_so_of(region: Region) -> None:
     await region.load(bill("A", Charge("heating", "heat", 10**9)))
     await day(region, "1", 100_000)

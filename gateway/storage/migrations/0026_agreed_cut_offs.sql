@@ -1,8 +1,8 @@
 -- Recipients' own cut-offs: which business days of its own a position has, and until which moment
 -- its money is held where a batch was closed at the cut-off of others.
 
--- A row a position, of batches that are closed while agreements have cut-offs of their own. Days are
--- by the agreement's cut-off, or by the centre's where `agreement` is null.
+-- A row a position, of batches that are closed while agreements have cut-offs of their own. Days
+-- are by the agreement's cut-off, or by the centre's where `agreement` is null.
 CREATE TABLE position_days (
     settlement_batch integer NOT NULL,
     recipient        integer NOT NULL,
@@ -35,8 +35,8 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- Since when money of a position has waited for its minimum: what waited, or was held, after the
--- batch before; and what was paid at last and came back, or was cancelled, goes on waiting from when
--- it first did. Null where nothing waited.
+-- batch before; and what was paid at last and came back, or was cancelled, goes on waiting from
+-- when it first did. Null where nothing waited.
 CREATE FUNCTION waited_since(batch integer, whose integer) RETURNS date
 LANGUAGE sql STABLE AS $$
     WITH RECURSIVE way AS (
@@ -65,7 +65,8 @@ CREATE VIEW wrong_position_days AS
         FROM position_days AS p LEFT JOIN positions AS q USING (settlement_batch, recipient)
         WHERE q.recipient IS NULL
         UNION ALL
-        SELECT q.settlement_batch, q.recipient, 'has no business days, though others of its batch do'
+        SELECT q.settlement_batch, q.recipient,
+               'has no business days, though others of its batch do'
         FROM positions AS q LEFT JOIN position_days AS p USING (settlement_batch, recipient)
         WHERE p.recipient IS NULL
           AND q.settlement_batch IN (SELECT settlement_batch FROM position_days)
