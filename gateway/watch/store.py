@@ -15,10 +15,12 @@ _OLDEST_SUSPENSE = """
                       WHERE s.payment = p.id)
     ORDER BY p.id LIMIT 1
 """
+# A batch of nobody's money may stay closed for ever.
 _OLDEST_UNAPPROVED = """
     SELECT o.number, b.closed_at FROM (
-        SELECT coalesce((SELECT min(number) FROM settlement_batches
-                         WHERE state IN ('cut', 'closed')),
+        SELECT coalesce((SELECT min(number) FROM settlement_batches AS s
+                         WHERE state = 'cut' OR state = 'closed' AND EXISTS (
+                             SELECT FROM positions WHERE settlement_batch = s.number)),
                         (SELECT settlement_batch FROM cut)) AS number) AS o
     LEFT JOIN settlement_batches AS b ON b.number = o.number - 1
 """

@@ -103,6 +103,27 @@ async def test_money_is_unsettled_until_its_batch_is_approved_and_then_unpaid(
         assert found.payout_age >= 3 * 3600
 
 
+async def test_a_batch_of_nothing_makes_no_money_unsettled_that_is_approved(
+    database_url: str,
+) -> None:
+    """A close of nothing is a batch as any other, and nobody needs to approve it."""
+    async with region_in(database_url) as region:
+        await region.load(bill("A"))
+        empty = await region.close("nothing")
+        assert (empty["state"], empty["payments"], empty["positions"]) == ("closed", 0, [])
+        await region.pay("p", "A", 50_000)
+        closed = await region.close("c")
+        clock = Ahead()
+        clock.by = HOUR
+        watch = watch_of(region, clock)
+        assert (await watch.look()).unsettled_age >= 3_600
+        await region.approve("a", batch_id(closed["id"]))
+        assert (await watch.look()).unsettled_age == 0
+        # It may be approved all the same, and pays nobody.
+        approved = await region.approve("b", batch_id(empty["id"]))
+        assert (approved["state"], approved["payouts"]) == ("approved", [])
+
+
 async def test_money_is_late_once_the_working_day_is_over_that_it_was_to_go_out_on(
     database_url: str,
 ) -> None:
