@@ -79,7 +79,13 @@ class OwnBatchShown(Struct):
     closed_at: datetime
     position: PositionShown
     payout: OwnPayoutShown | None
-    business_days: list[DayEndShown]
+    business_days: Annotated[
+        list[DayEndShown], Meta(description="By the recipient's own cut-off, where it has one")
+    ]
+    held_until: Annotated[
+        datetime | None,
+        Meta(description="The recipient's own cut-off, where what it is owed is held until then"),
+    ]
     approved_at: datetime | None
     root: Annotated[str | None, Meta(description="Merkle root of the rows, as reports name it")]
     transfers: list[TransferShown]

@@ -16,14 +16,14 @@ from msgspec import Struct
 
 from gateway.agreements import store as agreement_store
 from gateway.domain.agreement import Agreement
+from gateway.domain.business_days import cut_off_at
 from gateway.domain.ids import SETTLEMENT_BATCH, shown
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.flows.context import Context
 from gateway.journal.db_transaction import reading
 from gateway.parties import store as party_store
-from gateway.settlement import store as settlement_store
-from gateway.settlement import store_own
-from gateway.settlement.store import EarnedRow
+from gateway.settlement import store_counting, store_own
+from gateway.settlement.store_counting import EarnedRow
 from gateway.settlement.store_own import Balance, OnTheWay
 
 FRESH_MIN: Final = timedelta(seconds=2)
@@ -90,8 +90,8 @@ class Coming:
             batches = await store_own.uncounted(conn)
             numbers = await store_own.recipients(conn)
             for batch in batches:
-                netting = await settlement_store.net(conn, batch)
-                found = await settlement_store.earned(conn, batch, netting, numbers)
+                netting = await store_counting.net(conn, batch)
+                found = await store_counting.earned(conn, batch, netting, numbers)
                 for number, one in found.items():
                     earned[number] = _together(earned.get(number), one)
         took = self._context.clock.now() - now
@@ -123,14 +123,20 @@ class Coming:
             "obligations": {"owed": balance.owed, "due": balance.due},
             "minimum_payout": 0 if agreed is None else agreed.minimum_payout,
             "waits_until": waits,
-            "expected_on": self._expected_on(amount, waits, now),
+            "expected_on": self._expected_on(amount, waits, agreed, now),
         }
 
-    def _expected_on(self, amount: int, waits: date | None, now: datetime) -> date | None:
+    def _expected_on(
+        self, amount: int, waits: date | None, agreed: Agreement | None, now: datetime
+    ) -> date | None:
         if amount <= 0:
             return None
-        day = self._context.days.day(now)
-        return self._context.days.goes_out(day if waits is None else max(day, waits))
+        days = self._context.days
+        if agreed is not None and agreed.cut_off is not None:
+            at = agreed.cut_off
+            days = days.by(cut_off_at(at.hour, at.minute, agreed.time_zone))
+        day = days.day(now)
+        return days.goes_out(day if waits is None else max(day, waits))
 
 
 def _together(one: EarnedRow | None, other: EarnedRow) -> EarnedRow:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from gateway.domain.ids import OBLIGATION, PAYOUT, SETTLEMENT_BATCH, TRANSFER, shown
 from gateway.domain.refusals import Refusal
-from gateway.flows import batch_days
+from gateway.flows import agreed_days
 from gateway.flows.context import Context
 from gateway.obligations import store as obligation_store
 from gateway.parties import store as party_store
@@ -64,7 +64,7 @@ async def show(context: Context, recipient: str, batch: UUID) -> dict[str, objec
         if own is None:
             raise Refusal("not_found", "Expected a settlement batch that you have a position in")
         row = await settlement_store.find_numbered(conn, own.number)
-        days = await batch_days.of_report(context, conn, row)
+        days = await agreed_days.of_report(context, conn, row, recipient)
         seals = await seal_store.of_batch(conn, batch)
         number = (await party_store.numbers(conn, [recipient]))[recipient]
         transfers = await obligation_store.transfers(conn, own.number, number)
@@ -72,6 +72,7 @@ async def show(context: Context, recipient: str, batch: UUID) -> dict[str, objec
     return {
         **_line(own),
         "business_days": days.get("business_days", []),
+        "held_until": days.get("held_until"),
         "approved_at": own.approved_at,
         "root": root,
         "transfers": [

@@ -59,8 +59,7 @@ _BALANCE = """
              WHERE recipient = $1 AND settlement_batch >= $2)
             + (SELECT coalesce(sum(amount), 0) FROM debt_settlements
                WHERE recipient = $1 AND settlement_batch >= $2))::bigint AS returned,
-           (SELECT since FROM waiting_balances
-            WHERE recipient = $1 AND settlement_batch = $2 - 1) AS since,
+           waited_since($2, $1) AS since,
            (SELECT coalesce(sum(remaining), 0)::bigint FROM open_obligations
             WHERE debtor = $1) AS owed,
            (SELECT coalesce(sum(o.remaining), 0)::bigint FROM open_obligations AS o

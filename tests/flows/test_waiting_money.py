@@ -100,7 +100,7 @@ async def test_money_that_has_waited_its_time_does_not_begin_anew_when_its_batch
             found = await day(region, f"d{n}", 0 if n else 100_000)
             assert (found["payable"], found["carried_out"]) == (0, 98_500)
             clock.moment += timedelta(days=1)
-        boss = region.callers["boss"]
+        boss, batch = region.callers["boss"], None
         for again in range(3):
             found = await day(region, f"again {again}", 0)
             assert (found["payable"], found["carried_out"]) == (98_500, 0)
@@ -110,6 +110,7 @@ async def test_money_that_has_waited_its_time_does_not_begin_anew_when_its_batch
             if again < 2:
                 claim = region.claim("boss", f"cancel {again}", "cancellations", batch)
                 await batch_life.cancel(worker.context, claim, boss, batch, "a mistake")
+        assert batch is not None
         await region.approve("a", batch)
         clock.moment += timedelta(days=1)
         # What comes after it was paid is new, and waits as new money does.
