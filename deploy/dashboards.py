@@ -57,6 +57,15 @@ def _payers() -> list[dict[str, Any]]:
             (quantile.format(0.99, seconds), "99 %"),
         ),
         _lines(
+            "Answers by route, 95 % but for payments",
+            "s",
+            (
+                "histogram_quantile(0.95, sum by (le, route)"
+                " (rate(kopeck_http_request_seconds_bucket[$__rate_interval])))",
+                "{{route}}",
+            ),
+        ),
+        _lines(
             "Error budget burnt, in times of what thirty days allow",
             "short",
             ("kopeck:payment_errors:ratio5m / 0.001", "errors, 5 minutes"),
@@ -76,6 +85,24 @@ def _payers() -> list[dict[str, Any]]:
                 "{{status}}",
             ),
         ),
+        *_rooms(),
+        _lines(
+            "Payments that wait for their group, and are being answered, of as many as may",
+            "percentunit",
+            ("sum(kopeck_queue_payments) / sum(kopeck_queue_max)", "wait"),
+            ("sum(kopeck_payments_in_flight) / sum(kopeck_queue_max)", "being answered"),
+        ),
+        _lines(
+            "How late a worker's loop comes round",
+            "s",
+            (quantile.format(0.5, "kopeck_loop_lag_seconds_bucket"), "half"),
+            (quantile.format(0.99, "kopeck_loop_lag_seconds_bucket"), "99 %"),
+        ),
+        _lines(
+            "Lines of the log that nobody read in time",
+            "short",
+            ("sum(rate(kopeck_log_lines_dropped_total[$__rate_interval]))", "a second"),
+        ),
         _lines(
             "Splitting one payment",
             "s",
@@ -91,6 +118,34 @@ def _payers() -> list[dict[str, Any]]:
             "Versions",
             "short",
             ("count by (version, kernel) (kopeck_build_info)", "{{version}}, {{kernel}}"),
+        ),
+    ]
+
+
+def _rooms() -> list[dict[str, Any]]:
+    """Rate, errors and durations of what rooms do beside payments."""
+    by_room = "sum by (room{}) (rate(kopeck_steps_total{}[$__rate_interval]))"
+    wrong = '{outcome=~"failed|unavailable"}'
+    return [
+        _lines("Steps of rooms", "ops", (by_room.format("", ""), "{{room}}")),
+        _lines(
+            "Steps of rooms that failed or found nobody",
+            "ops",
+            (by_room.format(", step, outcome", wrong), "{{room}} {{step}} {{outcome}}"),
+        ),
+        _lines(
+            "Steps of rooms, 95 %",
+            "s",
+            (
+                "histogram_quantile(0.95, sum by (le, room)"
+                " (rate(kopeck_step_seconds_bucket[$__rate_interval])))",
+                "{{room}}",
+            ),
+        ),
+        _lines(
+            "Steps of rooms under way",
+            "short",
+            ("sum by (room) (kopeck_steps_current)", "{{room}}"),
         ),
     ]
 
@@ -219,6 +274,27 @@ def _database() -> list[dict[str, Any]]:
             ("max(kopeck_database_connections)", "in use"),
             ("max(kopeck_database_connections_max)", "accepted"),
         ),
+        _lines(
+            "Connections of the workers' pools",
+            "short",
+            ("sum(kopeck_database_pool_max)", "may be open"),
+            (
+                "sum(kopeck_database_pool_connections) - sum(kopeck_database_pool_idle)",
+                "used",
+            ),
+            ("sum(kopeck_database_pool_waiting)", "who waits for one"),
+        ),
+        _lines(
+            "How long a connection of the pool was waited for",
+            "s",
+            (commits.format(0.5, "kopeck_database_pool_wait_seconds_bucket"), "half"),
+            (commits.format(0.99, "kopeck_database_pool_wait_seconds_bucket"), "99 %"),
+        ),
+        _lines(
+            "Who waited for a connection in vain",
+            "ops",
+            ("sum(rate(kopeck_database_pool_timeouts_total[$__rate_interval]))", "a second"),
+        ),
         _lines("Longest open work", "s", ("max(kopeck_database_longest_seconds)", "seconds")),
         _lines("Size", "bytes", ("max(kopeck_database_size_bytes)", "database")),
         _lines("Disk of the data directory, free", "percentunit", (free, "{{instance}}")),
@@ -272,7 +348,14 @@ def _panel(kind: str, title: str, unit: str, queries: tuple[_Query, ...], wide: 
         "gridPos": {"h": _HEIGHT, "w": wide, "x": 0, "y": 0},
         "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
         "targets": [
-            {"refId": chr(65 + n), "datasource": _SOURCE, "expr": expr, "legendFormat": legend}
+            {
+                "refId": chr(65 + n),
+                "datasource": _SOURCE,
+                "expr": expr,
+                "legendFormat": legend,
+                # The traces of single payments, where they are on.
+                **({"exemplar": True} if "kopeck_payment_seconds_bucket" in expr else {}),
+            }
             for n, (expr, legend) in enumerate(queries)
         ],
     }

@@ -146,7 +146,7 @@ async def _serve(
     loop.add_signal_handler(signal.SIGHUP, replaced.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    telemetry = Telemetry(__version__, BACKEND)
+    telemetry = Telemetry(__version__, BACKEND, slot)
     async with (
         open_context(settings) as context,
         running(

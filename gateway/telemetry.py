@@ -7,10 +7,12 @@ memory and follows once a second: every step in a file costs most of a microseco
 """
 
 import asyncio
+import math
 import os
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final, Protocol
 
 from prometheus_client import (
@@ -18,18 +20,17 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
-    generate_latest,
-    multiprocess,
     values,
 )
 
+from gateway import exposition, tracing
 from gateway.domain import biller, event
 from gateway.domain.party import RECIPIENT_KINDS
 from gateway.domain.payment import METHODS
 from gateway.domain.states import PAYOUT_STATES
+from gateway.exemplars import Exemplars, file_of
 
 MULTIPROCESS_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 # What becomes of a payment that is sent; `refused` is the caller's fault, `failed` ours.
 OUTCOMES: Final = (
@@ -49,7 +50,9 @@ DISCREPANCIES: Final = (
 # How old another worker's counts may be where one answers for all.
 FLUSH_S: Final = 1.0
 
+PAYMENT_SECONDS: Final = "kopeck_payment_seconds"
 _PAYMENT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_REQUEST_BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 1, 5, 30)
 _SPLIT_BUCKETS: Final = (
     *(n / 1e9 for n in (50, 100, 200, 300, 500, 750)),
     *(n / 1e6 for n in (1, 1.5, 2, 3, 5, 10, 25, 50, 100, 1000)),
@@ -201,6 +204,24 @@ class Observations:
         self._sum = 0.0
 
 
+class TracedObservations(Observations):
+    """The same, which keeps exemplars; made while traces are on alone."""
+
+    def __init__(self, histogram: Histogram, exemplars: Exemplars) -> None:
+        super().__init__(histogram)
+        self._exemplars = exemplars
+
+    def observe(self, amount: float) -> None:
+        """As Observations has it."""
+        super().observe(amount)
+        self._exemplars.observe(amount)
+
+    def flush(self) -> None:
+        """As Observations has it."""
+        super().flush()
+        self._exemplars.flush()
+
+
 class Telemetry:
     """The metrics of one worker, with their children at hand; also observes the intake.
 
@@ -208,8 +229,13 @@ class Telemetry:
     `flush` is for whoever cannot wait, as a worker that ends.
     """
 
-    def __init__(self, version: str, kernel: str) -> None:
+    def __init__(self, version: str, kernel: str, slot: int = 0) -> None:
         self.registry = CollectorRegistry()
+        self._exemplars: Exemplars | None = None
+        if tracing.on():
+            place = os.environ.get(MULTIPROCESS_DIRECTORY)
+            file = None if place is None else file_of(Path(place), slot)
+            self._exemplars = Exemplars(PAYMENT_SECONDS, (*_PAYMENT_BUCKETS, math.inf), file)
         self._observations: list[Observations] = []
         self._waiting = False
         self._declare_payments()
@@ -226,6 +252,14 @@ class Telemetry:
             registry=self.registry,
         )
         self._requests = requests
+        self._request_seconds = Histogram(
+            "kopeck_http_request_seconds",
+            "From a request's head to its answer, by route; payments have their own.",
+            ["route"],
+            registry=self.registry,
+            buckets=_REQUEST_BUCKETS,
+        )
+        self._took: dict[str, Observations] = {}
         self._answered: defaultdict[tuple[str, int], int] = defaultdict(int)
         build = Gauge(
             "kopeck_build_info",
@@ -249,7 +283,7 @@ class Telemetry:
             for outcome in OUTCOMES
         }
         self.payment_seconds = self._histogram(
-            "kopeck_payment_seconds", "From request to durable answer.", _PAYMENT_BUCKETS
+            PAYMENT_SECONDS, "From request to durable answer.", _PAYMENT_BUCKETS, self._exemplars
         )
         self._split_seconds = self._histogram(
             "kopeck_split_seconds",
@@ -374,8 +408,15 @@ class Telemetry:
             for differs in biller.DIFFERENCES
         }
 
-    def _histogram(self, name: str, told: str, buckets: Iterable[float]) -> Observations:
-        made = Observations(Histogram(name, told, registry=self.registry, buckets=tuple(buckets)))
+    def _histogram(
+        self, name: str, told: str, buckets: Iterable[float], exemplars: Exemplars | None = None
+    ) -> Observations:
+        histogram = Histogram(name, told, registry=self.registry, buckets=tuple(buckets))
+        made = (
+            Observations(histogram)
+            if exemplars is None
+            else TracedObservations(histogram, exemplars)
+        )
         self._observations.append(made)
         return made
 
@@ -388,6 +429,14 @@ class Telemetry:
         self._answered[route, status] += 1
         if not self._waiting:
             self._flush_later()
+
+    def took(self, route: str, seconds: float) -> None:
+        """How long a request took that `answered` counts, but for one by the hot road's route."""
+        seen = self._took.get(route)
+        if seen is None:
+            seen = self._took[route] = Observations(self._request_seconds.labels(route))
+            self._observations.append(seen)
+        seen.observe(seconds)
 
     def payment(self, method: str, outcome: str, count: int = 1) -> None:
         """One more payment, or several; both words are from the closed lists."""
@@ -473,18 +522,16 @@ class Telemetry:
         for observations in self._observations:
             observations.flush()
 
-    async def exposition(self) -> bytes:
-        """All workers' metrics in the text format; merged off the event loop."""
+    async def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """All workers' metrics and their media type; merged off the event loop.
+
+        As OpenMetrics, with exemplars, for whoever's Accept header names it; else as plain text.
+        """
         self.flush()
         if MULTIPROCESS_DIRECTORY not in os.environ:
-            return generate_latest(self.registry)
-        return await asyncio.get_running_loop().run_in_executor(None, _merged)
-
-
-def _merged() -> bytes:
-    registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+            return exposition.written(self.registry, accept, self._exemplars)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, exposition.merged, accept, self._exemplars)
 
 
 class StandingGauges:

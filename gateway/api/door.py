@@ -64,6 +64,7 @@ class Door:
         settings = house.context.settings
         self._house = house
         self._table = table
+        self._hot_name = table.hot().name
         self._limit = limit
         self._log = log
         self._authenticator = Authenticator(house.context)
@@ -154,6 +155,8 @@ class Door:
             given,
             request.headers.get("traceparent"),
         )
+        if name != self._hot_name:
+            self._house.telemetry.took(name, time.monotonic() - started)
         return reply
 
     def tell(

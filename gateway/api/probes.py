@@ -9,7 +9,6 @@ from gateway.api.replies import Reply
 from gateway.domain.refusals import Unavailable
 from gateway.storage import migrate
 from gateway.storage.postgres import assert_writable
-from gateway.telemetry import CONTENT_TYPE
 
 READY_TIMEOUT_S: Final = 2.0
 
@@ -30,5 +29,7 @@ async def ready(house: House, call: Call) -> Reply:
 
 
 async def metrics(house: House, call: Call) -> Reply:
-    """GET /metrics: of all workers, whichever answers."""
-    return Reply(replies.OK, await house.telemetry.exposition(), CONTENT_TYPE)
+    """GET /metrics: of all workers, whichever answers; OpenMetrics for whoever asks for it."""
+    accept = ",".join(call.request.headers.getall("Accept", []))
+    content, media_type = await house.telemetry.exposition(accept)
+    return Reply(replies.OK, content, media_type)

@@ -26,11 +26,13 @@ from gateway.journal.rows import Cut
 from gateway.parties import store as party_store
 from gateway.settlement import store as settlement_store
 from gateway.splitting import store as splitting_store
+from gateway.steps import timed
 from splitcore import PPM, SECOND_LEVEL_MAX, FeeRule
 
 _EVENTS = {"approved": "approve", "rejected": "reject"}
 
 
+@timed("agreements", "propose")
 async def propose(
     context: Context,
     claim: Claim,
@@ -62,6 +64,7 @@ async def propose(
     return await once(context, claim, id_, act)
 
 
+@timed("agreements", "decide")
 async def decide(
     context: Context,
     claim: Claim,

@@ -26,12 +26,14 @@ from gateway.obligations import store
 from gateway.obligations.store import Asked, NewObligation, ObligationRow, PaidRow, WithdrawalRow
 from gateway.parties import store as party_store
 from gateway.settlement import store as settlement_store
+from gateway.steps import timed
 
 # Of one obligation, the newest: a debt that is paid every day for years has more than one answer
 # should hold, and each batch tells its own.
 LISTED_MAX: Final = 400
 
 
+@timed("obligations", "load")
 async def load(
     context: Context, claim: Claim, caller: Caller, told: Sequence[NewObligation]
 ) -> Answer:
@@ -106,6 +108,7 @@ async def list_all(
     }
 
 
+@timed("obligations", "withdraw")
 async def ask_withdrawal(
     context: Context,
     claim: Claim,
@@ -130,6 +133,7 @@ async def ask_withdrawal(
     return await once(context, claim, withdrawal, act)
 
 
+@timed("obligations", "approve")
 async def approve_withdrawal(
     context: Context, claim: Claim, caller: Caller, withdrawal: UUID
 ) -> Answer:

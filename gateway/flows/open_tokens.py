@@ -38,7 +38,8 @@ class TokenOpener:
     def _opened(self, request: PaymentRequest, token: SealedToken) -> PaymentRequest:
         context = self._context
         try:
-            card = context.wallets.open(request.method, token, context.clock.now())
+            with context.steps.step("methods", "open"):
+                card = context.wallets.open(request.method, token, context.clock.now())
         except (Refusal, Unavailable) as failure:
             # A copy has no traceback, whose frames would hold what was decrypted.
             return structs.replace(request, token=copy.copy(failure))

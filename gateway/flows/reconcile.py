@@ -16,6 +16,7 @@ from gateway.journal.db_transaction import writing
 from gateway.reconciliation import store
 from gateway.reconciliation.matching import Match, match_payments, match_reports, operations
 from gateway.reconciliation.terms import ArrivalTerms
+from gateway.steps import timed
 
 # Fees of reports are looked at for so long after they came.
 _FEES_FOR: Final = timedelta(days=35)
@@ -31,6 +32,7 @@ class Open(Struct, frozen=True):
     not_arrived: int
 
 
+@timed("reconciliation", "match")
 async def match_all(context: Context) -> None:
     """Bring together what can be, acquirer by acquirer."""
     async with context.connection() as conn:
@@ -59,6 +61,7 @@ async def _match(context: Context, conn: Any, caller: int, terms: ArrivalTerms) 
             await store.add_arrival(conn, new_id(), caller, match, now, is_fee=is_fee)
 
 
+@timed("reconciliation", "late")
 async def note_late(context: Context) -> None:
     """Note what should have been reported, or should have come, by now; each payment is looked at
     once for either.

@@ -26,6 +26,7 @@ from gateway.flows.context import Context
 from gateway.flows.patience import patiently
 from gateway.journal import store as journal_store
 from gateway.journal.rows import PaymentRow
+from gateway.steps import REFUSED
 from splitcore import AMOUNT_MAX, unpack
 
 SUSPENSE = "suspense"
@@ -35,11 +36,16 @@ async def answer(context: Context, intake: Intake, caller: Caller, asked: Asked)
     """The answer to a request; raises what the road does, and OperationDiffers."""
     if asked.misread is not None:
         return Told(verdict=asked.misread)
-    if asked.command == words.CHECK:
-        return await check(context, asked)
-    if asked.command == words.PAY:
-        return await pay(context, intake, caller, asked)
-    return await cancel(context, caller, asked)
+    with context.steps.step("billers", asked.command) as step:
+        if asked.command == words.CHECK:
+            told = await check(context, asked)
+        elif asked.command == words.PAY:
+            told = await pay(context, intake, caller, asked)
+        else:
+            told = await cancel(context, caller, asked)
+        if told.verdict not in (words.DONE, words.REPEATED):
+            step.outcome = REFUSED
+        return told
 
 
 async def check(context: Context, asked: Asked) -> Told:

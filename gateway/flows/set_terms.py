@@ -14,11 +14,13 @@ from gateway.payouts.centre import TRIAL_CENTRE, party
 from gateway.payouts.files import one_c
 from gateway.payouts.files.order import Order
 from gateway.splitting import store as splitting_store
+from gateway.steps import timed
 from splitcore import AMOUNT_MAX, PPM, FeeRule
 
 NO_FEE = FeeRule()
 
 
+@timed("parties", "recipient")
 async def set_recipient(
     context: Context, caller: Caller, recipient: Recipient, accept_inn: bool
 ) -> None:
@@ -45,6 +47,7 @@ async def set_recipient(
     await patiently(context, attempt)
 
 
+@timed("splitting", "surcharge")
 async def set_surcharge(context: Context, caller: Caller, method: int, rule: FeeRule) -> None:
     """Put the surcharge on payments by a method in force; refuses `fee_out_of_range`."""
     check_fee(rule)

@@ -28,6 +28,8 @@ def forget_slot(slot: int) -> None:
     multiprocess.mark_process_dead(slot)  # type: ignore[no-untyped-call]
 
 
+RESTARTS: Final = "kopeck_restarts_total"
+RESTARTS_TOLD: Final = "Processes that ended by themselves and were started again."
 PROCESSES: Final = ("worker", "postgres", "valkey")
 
 
@@ -36,12 +38,7 @@ class Restarts:
 
     def __init__(self) -> None:
         use_slot(_SUPERVISOR_SLOT)
-        counter = Counter(
-            "kopeck_restarts_total",
-            "Processes that ended by themselves and were started again.",
-            ["process"],
-            registry=None,
-        )
+        counter = Counter(RESTARTS, RESTARTS_TOLD, ["process"], registry=None)
         # Made now, so that an alert sees 0 before the first restart.
         self._counters = {process: counter.labels(process) for process in PROCESSES}
 

@@ -132,13 +132,13 @@ async def test_what_waits_is_shown_with_its_age_and_gone_again(
         context.connection() as conn,
     ):
         telemetry.waiting(await waiting_tries(context, conn))
-        assert f"{line} 1.0" in (await telemetry.exposition()).decode()
+        assert f"{line} 1.0" in (await telemetry.exposition())[0].decode()
         await conn.execute(
             "UPDATE authorisations SET state = 'declined', reason = 'other',"
             " settled_at = now(), holds_reference = false"
         )
         telemetry.waiting(await waiting_tries(context, conn))
-    assert f"{line} 0.0" in (await telemetry.exposition()).decode()
+    assert f"{line} 0.0" in (await telemetry.exposition())[0].decode()
 
 
 async def test_both_roads_ask_alike(pair: Pair) -> None:

@@ -142,13 +142,14 @@ def settings_for(url: str, **changes: Any) -> Settings:
 @asynccontextmanager
 async def served(url: str, **changes: Any) -> AsyncIterator[Gateway]:
     """A worker that listens on a free port; `callers`: the first on its database makes them,
-    `write` takes the lines of its requests.
+    `write` takes the lines of its requests, `slot` 0 does what one worker does for all.
     """
     callers, write = changes.pop("callers", True), changes.pop("write", None)
+    slot = changes.pop("slot", 1)
     telemetry = Telemetry("0.0.0", "kernel")
     async with (
         app.open_context(settings_for(url, **changes), url) as context,
-        app.running(context, telemetry, slot=1, write=write) as runner,
+        app.running(context, telemetry, slot=slot, write=write) as runner,
     ):
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()

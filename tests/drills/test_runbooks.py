@@ -338,3 +338,26 @@ async def test_a_webhook_that_is_gone(database_url: str, tmp_path: Path) -> None
         await drill.follow("WebhookDisabled", "Do", "Afterwards")
         resumed = await drill.until(lambda m: m.get(gone, 0) == 0)
         assert fires("WebhookDisabled", resumed) in (False, None)
+
+
+async def test_a_step_that_fails_by_our_fault(database_url: str, tmp_path: Path) -> None:
+    failed = 'kopeck_steps_total{outcome="failed",room="splitting",step="surcharge"}'
+    async with region(database_url, tmp_path) as (drill, gateway, conn):
+
+        async def surcharge() -> int:
+            body = {"ppm": 100}
+            answer = await gateway.send("PUT", "/v1/surcharges/cash", body, role="operator")
+            return answer.status
+
+        before = await drill.until(lambda m: failed in m)
+        assert fires("StepFailing", before) in (False, None)
+        await conn.execute("ALTER TABLE surcharge_terms RENAME TO mislaid")
+        assert await surcharge() == 500
+        after = await drill.until(lambda m: m[failed] > 0)
+        assert fires("StepFailing", after, before) in (True, None)
+        assert 'room="splitting",step="surcharge"' in await drill.follow("StepFailing", "Look")
+        await conn.execute("ALTER TABLE mislaid RENAME TO surcharge_terms")
+        await drill.follow("StepFailing", "Do")
+        assert await surcharge() == 200
+        # A quarter of an hour later, as it went on from there.
+        assert fires("StepFailing", await drill.metrics()) in (False, None)
