@@ -15,11 +15,13 @@ from gateway.storage.binary_copy import copy
 # Accounts come as one text: none has a space, and asyncpg takes 0.3 µs to look at an entry of an
 # array before it sends it.
 _FIND = "SELECT * FROM find_open_bills($1)"
-_FIND_BY_INDEX = """
+_OPEN_BILL = """
     SELECT subscriber_account, bill, period, plan, overpayment, sequence, counts_from, due, weight,
            paid
-    FROM open_bills WHERE subscriber_account = ANY (string_to_array($1, ' '))
-"""
+    FROM open_bills WHERE subscriber_account = """
+_FIND_BY_INDEX = _OPEN_BILL + "ANY (string_to_array($1, ' '))"
+# An array of one costs a lone payment half as much again.
+_FIND_ONE = _OPEN_BILL + "$1"
 _LOCK = _FIND_BY_INDEX + " ORDER BY subscriber_account FOR UPDATE"
 _PAYER = "SELECT payer FROM bills WHERE subscriber_account = $1 AND number = $2"
 _SAVE_PAID = "SELECT save_paid($1, $2, $3)"
@@ -93,7 +95,8 @@ async def find(conn: Any, accounts: Sequence[str]) -> dict[str, OpenBill]:
 
 async def find_by_index(conn: Any, accounts: Sequence[str]) -> dict[str, OpenBill]:
     """As `find`, at a lower cost, on a connection that plans by index."""
-    return _by_account(await conn.fetch(_FIND_BY_INDEX, " ".join(accounts)))
+    find = _FIND_BY_INDEX if len(accounts) > 1 else _FIND_ONE
+    return _by_account(await conn.fetch(find, " ".join(accounts)))
 
 
 async def lock(conn: Any, accounts: Sequence[str]) -> dict[str, OpenBill]:

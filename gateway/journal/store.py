@@ -10,7 +10,7 @@ import asyncpg
 
 from gateway.domain.bill import OpenBill
 from gateway.domain.payment import Claim, PaymentRequest
-from gateway.journal import copied
+from gateway.journal import copied, sent
 from gateway.journal.db_transaction import CUT_LOCK
 from gateway.journal.idempotency import StoredClaim, route_number
 from gateway.journal.rows import (
@@ -38,7 +38,8 @@ _CLAIM = """
 _BEGIN_GROUP = "SELECT * FROM begin_group($1, $2, $3, $4, $5, $6, $7)"
 _BILL = slice(3, None)
 _CUT = "SELECT settlement_batch, terms_version FROM cut"
-_COMMIT_AT_ONCE = "SELECT commit_new($1, $2, $3, $4, $5)"
+_COMMIT_AT_ONCE = "SELECT commit_group($1, $2, $3, $4, $5)"
+_COMMIT_ONE = "SELECT commit_one($1, $2, $3, $4, $5)"
 _COMMIT_BUT_REPEATED = "SELECT commit_but_repeated($1, $2, $3, $4, $5)"
 _NOT_AS_IT_WAS = "KP001"
 _CLAIMS = """
@@ -287,14 +288,15 @@ async def commit_at_once(
     paid: Sequence[PaidBill],
 ) -> None:
     """Claim keys, write what is paid and add payments, all in one statement that commits itself.
-    The connection is one that plans by index.
+    The connection is one that plans by index and takes payments as bytes.
 
     Raises NotAsItWas where a key is not new, the fee rules are not of `terms_version`, or a bill
     is not the one that was split by. Any other error leaves the outcome unknown.
     """
-    then_paid = {one.bill.subscriber_account: one for one in paid}
-    new = [_new_payment(row, then_paid) for row in sorted(rows, key=_key_of)]
-    await _committed(conn, _COMMIT_AT_ONCE, terms_version, accepted_at, new, len(paid))
+    new = sent.rows(sorted(rows, key=_key_of), paid)
+    # Whoever pays alone waits for nothing but this, and it costs a tenth less.
+    how = _COMMIT_AT_ONCE if len(new) > 1 else _COMMIT_ONE
+    await _committed(conn, how, terms_version, accepted_at, new, len(paid))
 
 
 async def commit_but_repeated(
@@ -374,14 +376,6 @@ def _bill_paid(one: PaidBill) -> tuple[Any, ...]:
     """A row of the type bill_paid."""
     bill = one.bill
     return bill.subscriber_account, bill.bill, bill.sequence, one.paid, one.sequence
-
-
-def _new_payment(row: AcceptedRow, then_paid: Mapping[str, PaidBill]) -> tuple[Any, ...]:
-    """A row of the type new_payment; the last of its account tells what is paid on the bill."""
-    last = None if row.bill is None else then_paid[row.bill.subscriber_account]
-    if last is None or last.sequence != row.sequence:
-        return *_split_payment(row), None, None
-    return *_split_payment(row), last.bill.sequence, last.paid
 
 
 async def find_payments(conn: Any, payments: Sequence[UUID]) -> list[PaymentRow]:

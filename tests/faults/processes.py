@@ -21,7 +21,6 @@ from tests.faults.payers import until
 ROOT = Path(__file__).resolve().parents[2]
 SERVING_AGAIN_S = 30.0
 REPLACED_S = 90.0
-COMMAND_S = 120.0
 # As small as a test needs; nothing about durability differs from the product.
 SMALL = {"shared_buffers": "64MB", "max_wal_size": "512MB", "min_wal_size": "32MB"}
 
@@ -39,9 +38,8 @@ class Gateway:
         inherited = {n: v for n, v in os.environ.items() if not n.startswith(PREFIX)}
         self._environ = {
             **inherited,
-            # Another path here starts another program: one that was released before.
-            "PYTHONPATH": str(ROOT),
             **environ,
+            "PYTHONPATH": str(ROOT),
             # What a killed process leaves behind goes with the test's directory.
             "TMPDIR": str(folder),
         }
@@ -178,18 +176,6 @@ class Database:
 
     def stop(self) -> None:
         self._postgres.stop()
-
-
-def kopeck(*words: str) -> "subprocess.CompletedProcess[str]":
-    """A command of today's, in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_S,
-        check=False,
-    )
 
 
 def kill_tree(pgdata: Path, dice: random.Random) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 # A group that commits by itself is known by the statement it was prepared as.
-_COMMIT_THEMSELVES = (b"commit_new(", b"commit_but_repeated(")
+_COMMIT_THEMSELVES = (b"commit_group(", b"commit_one(", b"commit_but_repeated(")
 # Simple queries of the wire protocol, as `conn.execute("COMMIT")` and asyncpg's own transactions
 # send them.
 _COMMITS = (b"Q\x00\x00\x00\x0bCOMMIT\x00", b"Q\x00\x00\x00\x0cCOMMIT;\x00")
