@@ -11,13 +11,15 @@ import contextlib
 import copy
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from gateway.domain.refusals import InvariantBroken, Unavailable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Outcomes = Sequence[Result | Exception]
+# How many are told of their outcomes within one turn of the loop.
+HANDED_OUT_AT_ONCE: Final = 32
 # Items that came together, the future of what becomes of them, and whether that is of one item
 # alone: then it is the item's outcome itself, else the outcomes of all.
 Parcel = tuple[Sequence[Item], "asyncio.Future[Any]", bool]
@@ -142,9 +144,11 @@ class Accumulator(Generic[Item, Result]):
         self._waiting = 0
 
 
-def _hand_out(group: Sequence[Parcel[Item]], outcomes: Outcomes[Result]) -> None:
-    """Tell everybody of a group what became of it, but those who left."""
-    at = 0
+def _hand_out(group: Sequence[Parcel[Item]], outcomes: Outcomes[Result], at: int = 0) -> int:
+    """Tell everybody of a group what became of it, but those who left; the outcomes begin at `at`.
+
+    Returns where those end.
+    """
     for items, future, alone in group:
         start, at = at, at + len(items)
         if future.done():
@@ -155,6 +159,7 @@ def _hand_out(group: Sequence[Parcel[Item]], outcomes: Outcomes[Result]) -> None
             future.set_exception(outcome)
         else:
             future.set_result(outcome)
+    return at
 
 
 class Committer(Generic[Item, Result]):
@@ -172,7 +177,14 @@ class Committer(Generic[Item, Result]):
         """Commit until there is nothing to take any more."""
         while group := await self._take():
             items = [item for parcel, _, _ in group for item in parcel]
-            _hand_out(group, await self._outcomes(items))
+            outcomes = await self._outcomes(items)
+            at = 0
+            for first in range(0, len(group), HANDED_OUT_AT_ONCE):
+                if first:
+                    # Whoever is told writes an answer: others are read in between.
+                    await asyncio.sleep(0)
+                told = group[first : first + HANDED_OUT_AT_ONCE]
+                at = _hand_out(told, outcomes, at)
 
     async def _outcomes(self, items: list[Item]) -> Outcomes[Result]:
         try:

@@ -5,12 +5,18 @@ Items are letters; a commit answers each with its capital.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import asyncpg
 import pytest
 
 from gateway.domain.refusals import InvariantBroken, Refusal, Unavailable
-from gateway.journal.group_commit import Accumulator, Committer, commit_apart
+from gateway.journal.group_commit import (
+    HANDED_OUT_AT_ONCE,
+    Accumulator,
+    Committer,
+    commit_apart,
+)
 
 Letters = Accumulator[str, str]
 
@@ -334,6 +340,26 @@ async def test_what_was_never_committed_learns_so_at_the_end() -> None:
     assert answers[0].cancelled()
     assert isinstance(answers[1].exception(), Unavailable)
     assert len(queue) == 0
+
+
+async def test_others_have_turns_while_a_large_group_is_told() -> None:
+    count = 2 * HANDED_OUT_AT_ONCE + 1
+    queue = letters(queue_max=count, group_size_max=count)
+    answers: list[asyncio.Future[Any]] = []
+    answers += [queue.add(chr(ord("a") + at % 26)) for at in range(count - 2)]
+    answers.append(await queue.add_when_room("yz"))
+    queue.close()
+    commit = Capitals()
+    running = asyncio.create_task(committed(queue, commit))
+    seen = []
+    while not running.done():
+        seen.append(sum(answer.done() for answer in answers))
+        await asyncio.sleep(0)
+    await running
+    assert len(commit.groups) == 1
+    told = [now - before for before, now in zip(seen, [*seen[1:], len(answers)], strict=True)]
+    assert max(told) == HANDED_OUT_AT_ONCE
+    assert [answer.result() for answer in answers] == [*commit.groups[0][:-2].upper(), list("YZ")]
 
 
 async def test_a_waiter_that_left_does_not_disturb_the_group() -> None:
