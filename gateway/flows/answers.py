@@ -56,14 +56,21 @@ async def once_in_parts(
 
 
 async def once(
-    context: Context, claim: Claim, resource: UUID, act: Act, *, alone: bool = False
+    context: Context,
+    claim: Claim,
+    resource: UUID,
+    act: Act,
+    *,
+    alone: bool = False,
+    stamps: bool = True,
 ) -> Answer:
     """Do `act` once for a key, in one transaction with its answer.
 
     `resource` is the id of what is made; it tells a repeat of ours from somebody else's. `alone`:
-    no row of money is in flight beside it.
+    no row of money is in flight beside it. Without `stamps` it adds no row to the open batch, and
+    a close, and payers behind it, need not wait for it.
     """
-    db_transaction = cutting if alone else moving_money
+    db_transaction = cutting if alone else moving_money if stamps else writing
 
     async def attempt() -> Answer:
         async with (

@@ -33,7 +33,7 @@ async def send(context: Context, claim: Claim, caller: Caller, batch: UUID) -> A
         await _move(context, conn, row, "send", state, caller, None)
         return await batch_shown(conn, batch)
 
-    return await once(context, claim, new_id(), act)
+    return await once(context, claim, new_id(), act, stamps=False)
 
 
 @timed("settlement", "cancel")

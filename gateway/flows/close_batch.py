@@ -151,7 +151,7 @@ async def approve(
     async def act(conn: Any, cut: Cut) -> dict[str, object]:
         return await _approve(context, conn, caller, batch, gate, override)
 
-    return await once(context, claim, new_id(), act)
+    return await once(context, claim, new_id(), act, stamps=False)
 
 
 async def _approve(

@@ -130,7 +130,8 @@ async def ask_withdrawal(
         await store.ask(conn, withdrawal, number, amount, reason, now, caller.number)
         return await _withdrawn(conn, obligation, withdrawal)
 
-    return await once(context, claim, withdrawal, act)
+    # A batch that is being counted has the debt; whoever asks may wait for that, payers may not.
+    return await once(context, claim, withdrawal, act, stamps=False)
 
 
 @timed("obligations", "approve")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from gateway.domain.refusals import InvariantBroken
+from gateway.domain.refusals import InvariantBroken, Refusal
 
 _CUT = "UPDATE cut SET settlement_batch = settlement_batch + 1 RETURNING settlement_batch - 1"
 _ADD = """
@@ -60,6 +60,8 @@ _EVENTS = """
     FROM settlement_events AS e JOIN callers AS c ON c.number = e.caller
     WHERE e.settlement_batch = $1 ORDER BY e.number
 """
+# Rows that name the batch, as its seals do, are in nobody's way.
+_LOCK = "SELECT number FROM settlement_batches WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED"
 _BY_NUMBERS = """
     SELECT number, state FROM settlement_batches WHERE number = ANY ($1::int[])
     ORDER BY number FOR UPDATE
@@ -244,8 +246,13 @@ async def latest(conn: Any, count: int) -> list[BatchSummary]:
 
 
 async def lock(conn: Any, batch: UUID) -> BatchRow | None:
-    """As `find`, nobody else moving the batch on until the commit."""
-    await conn.execute("SELECT 1 FROM settlement_batches WHERE id = $1 FOR UPDATE", batch)
+    """As `find`, nobody else moving the batch on until the commit.
+
+    Refuses `state_conflict` where somebody does: who holds up a close, and payers with it, waits
+    for nobody who counts or approves.
+    """
+    if await conn.fetchval(_LOCK, batch) is None and await find(conn, batch) is not None:
+        raise Refusal("state_conflict", "Expected a batch that nobody else works on; ask again")
     return await find(conn, batch)
 
 
