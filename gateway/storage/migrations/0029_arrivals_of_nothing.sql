@@ -1,4 +1,4 @@
--- The audit names what has come of a report, or by an arrival, that is not there: keys of the tables
+-- The audit names what has come of a report, or by an arrival, that is not there: keys of tables
 -- keep it so, and whoever may change rows may let go of keys.
 
 CREATE OR REPLACE VIEW arrivals_wrong AS
