@@ -7,6 +7,7 @@ from gateway.agreements import store as agreement_store
 from gateway.domain.ids import SETTLEMENT_BATCH, shown
 from gateway.domain.party import Recipient
 from gateway.domain.refusals import InvariantBroken, Refusal
+from gateway.flows import agreed_days
 from gateway.flows.context import Context
 from gateway.flows.seal_batches import counted_root
 from gateway.journal.db_transaction import reading, writing
@@ -67,12 +68,16 @@ async def _told(
         side = Side(to.name, to.inn, to.kpp, to.account, to.bic)
     else:
         side = Side(paid.name, paid.inn, paid.kpp, paid.account, paid.bic)
-    first = await store_acts.first_day(conn, row.number)
+    own = await agreed_days.of_recipient(conn, row.number, recipient.id)
+    if own is None:
+        first, last = await store_acts.first_day(conn, row.number), row.business_date
+    else:
+        first, last = own.first_day, own.last_day
     return Act(
         batch=shown(SETTLEMENT_BATCH, row.id),
         number=row.number,
-        business_date=row.business_date,
-        first_day=first or row.business_date,
+        business_date=last,
+        first_day=first or last,
         centre=Side(payer.name, payer.inn, payer.kpp, payer.account, payer.bic),
         recipient=side,
         contract=None if content is None else content.contract,
