@@ -53,7 +53,7 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml setup.py constraints.txt
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
 	    --constraint constraints.txt setuptools cython
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
-	    --constraint constraints.txt --no-build-isolation --editable '.[embedded,otel,dev]'
+	    --constraint constraints.txt --no-build-isolation --editable '.[embedded,archive,otel,dev]'
 	@touch $@
 
 $(VENV)/.kernel: $(VENV)/.installed $(KERNEL)

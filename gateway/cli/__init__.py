@@ -26,6 +26,7 @@ _COMMANDS = (
     "report",
     "settle",
     "audit",
+    "archive",
     "doctor",
     "psql",
     "migrate",

@@ -17,6 +17,8 @@ BATCH, PAYMENT, RESOLUTION, REFUND, RETURNED, POSITION = range(6)
 APPROVAL, PAYOUT, PAYOUT_FILE = range(6, 9)
 MOVE, CORRECTION, CHARGEBACK, REVERSAL, DEBT = range(9, 14)
 OBLIGATION, TRANSFER, REDUCTION = range(14, 17)
+OF_APPROVED: Final = frozenset((APPROVAL, PAYOUT, PAYOUT_FILE))
+"""Sealed at the approval, all others at the count."""
 
 _JOURNAL_1: Final = r"""
     SELECT '\x00000000000000000000000000'::bytea || int4send(number) AS key,
@@ -159,14 +161,33 @@ BATCH_NOW: Final = {
     TRANSFER: "SELECT settlement_batch FROM obligation_transfers WHERE id = $1",
     REDUCTION: "SELECT settlement_batch FROM obligation_reductions WHERE id = $1",
 }
-_WRITTEN = re.compile(r"'.x00([01][0-9a-f])'::bytea\s*\|\| record_send\(ROW\(([^()]*)\)\)")
+_WRITTEN = re.compile(
+    r"""SELECT (?P<key>.+?)(?:\ AS\ key)?,\s+
+        '.x00(?P<kind>[01][0-9a-f])'::bytea\s*\|\|\ record_send\(ROW\((?P<columns>[^()]*)\)\)
+        (?:\ AS\ content)?\s+FROM\ (?P<table>\w+)\ (?P<of_batch>WHERE\ \w+\ =\ \$1)""",
+    re.VERBOSE | re.DOTALL,
+)
+_BY_VERSION: Final = (
+    (1, COUNTED_1 + " UNION ALL " + APPROVED_1),
+    (2, COUNTED_2 + " UNION ALL " + APPROVED_1),
+    (3, COUNTED_3 + " UNION ALL " + APPROVED_1),
+)
 # The names of a leaf's columns by version and kind.
 COLUMNS: Final = {
-    (version, int(kind, 16)): [name.strip() for name in names.split(",")]
-    for version, rows in (
-        (1, COUNTED_1 + APPROVED_1),
-        (2, COUNTED_2 + APPROVED_1),
-        (3, COUNTED_3 + APPROVED_1),
-    )
-    for kind, names in _WRITTEN.findall(rows)
+    (version, int(found["kind"], 16)): [name.strip() for name in found["columns"].split(",")]
+    for version, rows in _BY_VERSION
+    for found in _WRITTEN.finditer(rows)
+}
+_ROWS: Final = r"SELECT \g<columns> FROM \g<table> \g<of_batch> ORDER BY \g<key>"
+# The rows of a kind in a batch as they are, in the order of their leaves; all columns that the
+# newest version has.
+ROWS: Final = {
+    int(found["kind"], 16): found.expand(_ROWS)
+    for _, rows in _BY_VERSION
+    for found in _WRITTEN.finditer(rows)
+}
+TABLES: Final = {
+    int(found["kind"], 16): found["table"]
+    for _, rows in _BY_VERSION
+    for found in _WRITTEN.finditer(rows)
 }
