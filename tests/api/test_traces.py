@@ -124,7 +124,7 @@ async def test_one_payment_is_a_tree(database_url: str, collector: Collector) ->
     ]
     assert attributes(group) == {"kopeck.payments": 1}
     statements = [span for span in of_caller if span.parent_span_id == group.span_id]
-    assert [span.name for span in statements] == ["SELECT open_bills", "SELECT commit_new"]
+    assert [span.name for span in statements] == ["SELECT open_bills", "SELECT commit_one"]
     # Whatever else there is of it, such as a look for the caller's key, stands under the request.
     known = {request.span_id, group.span_id}
     assert all(span is request or span.parent_span_id in known for span in of_caller)
