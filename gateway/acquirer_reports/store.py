@@ -60,9 +60,11 @@ _ADD_ONLINE_ONLY = f"""
 # What only we knew is settled once another file of the acquirer's speaks of it.
 _STANDING = f"""
     FROM report_discrepancies AS d
-    WHERE d.report = $1 AND NOT (d.kind = '{ONLINE_ONLY}' AND EXISTS (
-        SELECT FROM reported_payments AS r
-        WHERE r.payment = d.payment AND r.subscriber_account = d.subscriber_account))
+    WHERE d.report = $1 AND NOT (d.kind = '{ONLINE_ONLY}' AND d.payment IN (
+        SELECT r.payment FROM reported_payments AS r
+        JOIN report_discrepancies AS e
+            ON e.payment = r.payment AND e.subscriber_account = r.subscriber_account
+        WHERE e.report = $1 AND e.kind = '{ONLINE_ONLY}'))
 """
 _DISCREPANCIES = f"""
     SELECT d.place, d.kind, d.payment, d.code {_STANDING}

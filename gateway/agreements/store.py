@@ -106,14 +106,7 @@ _OWN_CUT_OFFS = """
         $1)
     WHERE recipient IS NOT NULL AND cut_off IS NOT NULL ORDER BY recipient
 """
-_OF_PAYMENT = """
-    SELECT v.agreement, r.id, v.contract, v.valid_from, s.terms_version
-    FROM (SELECT a.plan, a.terms_version, a.at FROM allocations AS a WHERE a.payment = $1) AS s
-    JOIN split_plan_recipients AS p ON p.plan = s.plan
-    JOIN LATERAL agreements_in_force(s.terms_version, s.at) AS v ON v.recipient = p.recipient
-    JOIN recipients AS r ON r.number = v.recipient
-    ORDER BY p.place
-"""
+_SPLITS = "SELECT plan, terms_version, at FROM allocations WHERE payment = $1"
 _OF_SPLIT = """
     SELECT v.agreement, r.id, v.contract, v.valid_from, v.terms_version
     FROM split_plan_recipients AS p
@@ -281,7 +274,10 @@ async def acquirer_fees(conn: Any, batch: int) -> list[tuple[str, int, int, int,
 
 async def of_payment(conn: Any, payment: UUID) -> list[tuple[UUID, str, str, Any, int]]:
     """What a payment was split by: version, recipient, contract, first day, terms version."""
-    return [tuple(row) for row in await conn.fetch(_OF_PAYMENT, payment)]
+    found: list[tuple[UUID, str, str, Any, int]] = []
+    for plan, version, moment in await conn.fetch(_SPLITS, payment):
+        found += [(*row[:4], version) for row in await of_split(conn, plan, version, moment)]
+    return found
 
 
 async def _versions(conn: Any, rows: Sequence[Any]) -> list[AgreementVersion]:

@@ -91,9 +91,9 @@ CHECKS: dict[str, str] = {
     """,
     "payment_without_key": """
         SELECT 'pay_' || replace(p.id::text, '-', ''), 'no idempotency key made this payment'
-        FROM payments AS p
-        LEFT JOIN idempotency_keys AS k ON k.resource = p.id AND k.route = 0
-                                       AND k.caller = p.caller
+        FROM (SELECT id, caller FROM payments OFFSET 0) AS p
+        LEFT JOIN (SELECT resource, caller FROM idempotency_keys WHERE route = 0 OFFSET 0) AS k
+            ON k.resource = p.id AND k.caller = p.caller
         WHERE k.resource IS NULL
     """,
     "refund_without_key": """
@@ -106,10 +106,12 @@ CHECKS: dict[str, str] = {
         SELECT CASE k.route WHEN 0 THEN 'pay_' ELSE 'ref_' END
                    || replace(k.resource::text, '-', ''),
                'an idempotency key names what is not there'
-        FROM idempotency_keys AS k
-        LEFT JOIN payments AS p ON k.route = 0 AND p.id = k.resource AND p.caller = k.caller
+        FROM (SELECT resource, caller, route FROM idempotency_keys
+              WHERE route IN (0, 1) OFFSET 0) AS k
+        LEFT JOIN (SELECT id, caller FROM payments OFFSET 0) AS p
+            ON k.route = 0 AND p.id = k.resource AND p.caller = k.caller
         LEFT JOIN refunds AS r ON k.route = 1 AND r.id = k.resource
-        WHERE k.route IN (0, 1) AND p.id IS NULL AND r.id IS NULL
+        WHERE p.id IS NULL AND r.id IS NULL
     """,
     "authorisation_wrong": """
         SELECT 'pay_' || replace(coalesce(a.id, p.id)::text, '-', ''),
@@ -117,10 +119,13 @@ CHECKS: dict[str, str] = {
                     WHEN p.id IS NULL THEN 'was taken by its acquirer, and is no payment'
                     ELSE 'is not the payment that its acquirer took' END
         FROM authorisations AS a
-        FULL JOIN (SELECT q.* FROM payments AS q
-                   JOIN idempotency_keys AS k ON k.resource = q.id AND k.route = 0
-                                              AND k.caller = q.caller
-                   WHERE k.key LIKE 'authorisation %') AS p ON p.id = a.id
+        FULL JOIN (SELECT q.id, q.caller, q.subscriber_account, q.amount, q.surcharge, q.method,
+                          q.reference
+                   FROM payments AS q
+                   JOIN (SELECT resource, caller FROM idempotency_keys
+                         WHERE route = 0 AND key LIKE 'authorisation %' OFFSET 0) AS k
+                       ON k.resource = q.id AND k.caller = q.caller
+                   OFFSET 0) AS p ON p.id = a.id
         WHERE a.id IS NULL OR (p.id IS NULL) = (a.state = 'accepted') AND a.state <> 'taken'
            OR p.id IS NOT NULL AND ROW(p.caller, p.subscriber_account, p.amount, p.surcharge,
                                        p.method, p.reference)
@@ -139,10 +144,12 @@ CHECKS: dict[str, str] = {
                CASE WHEN count(p.id) = 0 THEN 'a token was spent on what is no such payment'
                     WHEN count(t.digest) = 0 THEN 'no token was spent on this wallet payment'
                     ELSE 'its token is not one, or was spent for another account' END
-        FROM (SELECT q.id, q.subscriber_account FROM payments AS q
-              WHERE q.method IN (4, 5)
-                AND NOT EXISTS (SELECT 1 FROM authorisations AS a WHERE a.id = q.id)) AS p
-        FULL JOIN wallet_tokens AS t ON t.payment = p.id
+        FROM (SELECT q.id, q.subscriber_account
+              FROM (SELECT id, subscriber_account FROM payments
+                    WHERE method IN (4, 5) OFFSET 0) AS q
+              WHERE NOT EXISTS (SELECT 1 FROM authorisations AS a WHERE a.id = q.id)) AS p
+        FULL JOIN (SELECT digest, payment, subscriber_account FROM wallet_tokens OFFSET 0) AS t
+            ON t.payment = p.id
         GROUP BY coalesce(p.id, t.payment)
         HAVING count(p.id) <> 1 OR count(t.digest) <> 1
             OR bool_or(t.subscriber_account <> p.subscriber_account)

@@ -22,7 +22,7 @@ _OPEN_BILL = """
 _FIND_BY_INDEX = _OPEN_BILL + "ANY (string_to_array($1, ' '))"
 # An array of one costs a lone payment half as much again.
 _FIND_ONE = _OPEN_BILL + "$1"
-_LOCK = _FIND_BY_INDEX + " ORDER BY subscriber_account FOR UPDATE"
+_LOCK = "SELECT * FROM lock_open_bills($1)"
 _PAYER = "SELECT payer FROM bills WHERE subscriber_account = $1 AND number = $2"
 _SAVE_PAID = "SELECT save_paid($1, $2, $3)"
 _NUMBERS = """

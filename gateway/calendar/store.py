@@ -30,7 +30,7 @@ _CLOSED_SINCE = """
         WHERE settlement_batch = (SELECT settlement_batch - 1 FROM cut)
           AND moment BETWEEN $1 AND $2)
 """
-_TAKEN = "SELECT EXISTS (SELECT FROM payments)"
+_TAKEN = "SELECT EXISTS (SELECT 1 FROM payments)"
 _COUNT_ONE = """
     INSERT INTO batch_days (settlement_batch, business_day, payments, amount, refunds, refunded)
     SELECT b.number, $2, b.payments,

@@ -10,13 +10,20 @@ from gateway.storage import migrate as schema
 
 
 @click.command()
+@click.option(
+    "--distributed",
+    is_flag=True,
+    help="Spread the schema over the nodes of Citus; no gateway may run meanwhile.",
+)
 @options.database
-def migrate(**given: str | None) -> None:
+def migrate(distributed: bool, **given: str | None) -> None:
     """Bring the database's schema up to this program; says what it applied."""
 
     async def run(url: str) -> list[str]:
         conn = await postgres.connect(url, "migrate")
         try:
+            if distributed:
+                return await schema.migrate_distributed(conn)
             return await schema.migrate(conn)
         finally:
             await conn.close()

@@ -15,12 +15,7 @@ COUNT_WAIT_S = 60.0
 ROLLBACK_TIMEOUT_S = 2.0
 
 _BEGIN_SHARED = f"BEGIN; SELECT pg_advisory_xact_lock_shared({CUT_LOCK})"
-# Planned once a session, by index, whatever the tables' size was at that moment: planning costs a
-# small group more than its rows do.
-_BY_INDEX = """
-    SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
-    SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off
-"""
+_BY_INDEX = "SELECT plan_by_index()"
 _BEGIN_ALONE = f"BEGIN; SELECT pg_advisory_xact_lock({CUT_LOCK})"
 
 

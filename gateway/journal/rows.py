@@ -110,8 +110,8 @@ class NewRefund(Struct, frozen=True):
     sequence: int | None
 
 
-def payment_row(row: Mapping[str, Any]) -> PaymentRow:
-    """A PaymentRow from the query's columns."""
+def payment_row(row: Mapping[str, Any], periods: Mapping[int, str]) -> PaymentRow:
+    """A PaymentRow from the query's columns; `periods` are of bills that suspense was placed on."""
     resolved = row["resolved_account"] is not None
     prefix = "resolved_" if resolved else ""
     designation = row["designation"]
@@ -132,7 +132,7 @@ def payment_row(row: Mapping[str, Any]) -> PaymentRow:
         bill=row[prefix + "bill"],
         plan=row[prefix + "plan"],
         sequence=row[prefix + "sequence"],
-        period=row[prefix + "period"],
+        period=periods.get(row["resolved_bill"]) if resolved else row["period"],
         shares=row[prefix + "shares"],
         commissions=row[prefix + "commissions"],
         refunded=row["refunded"],

@@ -27,13 +27,10 @@ from gateway.storage.binary_copy import copy
 from splitcore import GroupAllocation
 
 _CLAIM = """
-    WITH claimed AS (
-        INSERT INTO idempotency_keys
-            (caller, key, route, fingerprint, subscriber_account, resource)
-        SELECT * FROM unnest
-            ($1::int[], $2::text[], $3::smallint[], $4::bytea[], $5::text[], $6::uuid[])
-        ON CONFLICT (caller, key) DO NOTHING RETURNING 1)
-    SELECT settlement_batch, terms_version, (SELECT count(*) FROM claimed) AS claimed FROM cut
+    INSERT INTO idempotency_keys (caller, key, route, fingerprint, subscriber_account, resource)
+    SELECT * FROM unnest
+        ($1::int[], $2::text[], $3::smallint[], $4::bytea[], $5::text[], $6::uuid[])
+    ON CONFLICT (caller, key) DO NOTHING RETURNING caller, key
 """
 _BEGIN_GROUP = "SELECT * FROM begin_group($1, $2, $3, $4, $5, $6, $7)"
 _BILL = slice(3, None)
@@ -47,8 +44,7 @@ _CLAIMS = """
     FROM unnest($1::int[], $2::text[]) AS u (caller, key)
     JOIN idempotency_keys AS k ON k.caller = u.caller AND k.key = u.key
 """
-# What this very transaction claimed is not "before", though it sees its own rows.
-_CLAIMS_BEFORE = _CLAIMS + " WHERE k.xmin IS DISTINCT FROM pg_current_xact_id_if_assigned()::xid"
+_CLAIMS_BEFORE = "SELECT * FROM claims_before($1, $2)"
 # A record in the log, where commits wait for a standby: so this transaction's waits as well.
 _HELD_BY_STANDBY = """
     SELECT CASE WHEN current_setting('synchronous_standby_names') <> ''
@@ -70,13 +66,13 @@ _UNSPEND = """
 _ANSWER = "UPDATE idempotency_keys SET answer = $3 WHERE caller = $1 AND key = $2"
 _HOLD_KEY = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
 _LET_GO_OF_KEY = "SELECT pg_advisory_unlock(hashtextextended($1, 0))"
-_PAYMENT = """
+_PAYMENTS_BY_ID = """
     SELECT p.id, p.caller, p.subscriber_account, p.amount, p.surcharge, p.method, p.facts,
            p.accepted_at, p.paid_at, p.designation, p.reference, p.settlement_batch,
            p.bill, p.plan, p.sequence, p.shares, p.commissions, b.period,
            r.subscriber_account AS resolved_account, r.bill AS resolved_bill,
            r.sequence AS resolved_sequence, r.plan AS resolved_plan, r.shares AS resolved_shares,
-           r.commissions AS resolved_commissions, rb.period AS resolved_period,
+           r.commissions AS resolved_commissions,
            coalesce((SELECT sum(f.amount) FROM refunds AS f WHERE f.payment = p.id), 0)::bigint
                AS refunded,
            (coalesce((SELECT sum(c.amount) FROM chargebacks AS c WHERE c.payment = p.id), 0)
@@ -85,11 +81,15 @@ _PAYMENT = """
     FROM payments AS p
     LEFT JOIN bills AS b ON b.subscriber_account = p.subscriber_account AND b.number = p.bill
     LEFT JOIN resolutions AS r ON r.payment = p.id
-    LEFT JOIN bills AS rb
-        ON rb.subscriber_account = r.subscriber_account AND rb.number = r.bill
+    WHERE p.id = ANY ($1::uuid[])
 """
-_PAYMENTS_BY_ID = _PAYMENT + " WHERE p.id = ANY ($1::uuid[])"
-_LOCK_PAYMENT = "SELECT 1 FROM payments WHERE id = $1 FOR UPDATE"
+# Few payments were placed later, on bills that may be another account's.
+_PERIODS = """
+    SELECT number, period FROM bills
+    WHERE subscriber_account = ANY ($1::text[]) AND number = ANY ($2::bigint[])
+"""
+_ACCOUNT = "SELECT subscriber_account FROM payments WHERE id = $1"
+_LOCK_PAYMENT = "SELECT 1 FROM payments WHERE id = $1 AND subscriber_account = $2 FOR UPDATE"
 _PAGE = """
       AND ($2::int IS NULL OR p.caller = $2)
       AND ($3::timestamptz IS NULL OR p.accepted_at >= $3)
@@ -98,14 +98,19 @@ _PAGE = """
       AND p.id < coalesce($6::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
     ORDER BY p.id LIMIT $7
 """
-_SEARCH = _PAYMENT + " WHERE $1::text IS NULL" + _PAGE
+_SEARCH = "SELECT p.id FROM payments AS p WHERE $1::text IS NULL" + _PAGE
+# Paid to the account, placed on it, or moved to it since.
 _SEARCH_ACCOUNT = (
-    _PAYMENT
-    + """
-    WHERE p.id IN (SELECT id FROM payments WHERE subscriber_account = $1
-                   UNION SELECT payment FROM resolutions WHERE subscriber_account = $1
-                   UNION SELECT payment FROM moves WHERE subscriber_account = $1)
-"""
+    """
+    SELECT p.id FROM (
+        SELECT id, caller, accepted_at FROM payments WHERE subscriber_account = $1
+        UNION
+        SELECT q.id, q.caller, q.accepted_at FROM resolutions AS r
+        JOIN payments AS q ON q.id = r.payment WHERE r.subscriber_account = $1
+        UNION
+        SELECT q.id, q.caller, q.accepted_at FROM moves AS m
+        JOIN payments AS q ON q.id = m.payment WHERE m.subscriber_account = $1) AS p
+    WHERE true"""
     + _PAGE
 )
 _REFUNDS = """
@@ -141,7 +146,7 @@ async def claim(
     ordered = sorted(claims, key=lambda entry: (entry[0].caller, entry[0].key))
     callers = [claim.caller for claim, _, _ in ordered]
     keys = [claim.key for claim, _, _ in ordered]
-    row = await conn.fetchrow(
+    made = await conn.fetch(
         _CLAIM,
         callers,
         keys,
@@ -150,10 +155,12 @@ async def claim(
         [account for _, account, _ in ordered],
         [resource for _, _, resource in ordered],
     )
-    cut = Cut(row["settlement_batch"], row["terms_version"])
-    if row["claimed"] == len(ordered):
+    cut = Cut(*await conn.fetchrow(_CUT))
+    if len(made) == len(ordered):
         return cut, {}
-    return cut, await _found(conn, _CLAIMS_BEFORE, callers, keys)
+    there = await find_claims(conn, [(claim.caller, claim.key) for claim, _, _ in ordered])
+    fresh = {(row["caller"], row["key"]) for row in made}
+    return cut, {key: stored for key, stored in there.items() if key not in fresh}
 
 
 async def begin_group(
@@ -380,7 +387,16 @@ def _bill_paid(one: PaidBill) -> tuple[Any, ...]:
 
 async def find_payments(conn: Any, payments: Sequence[UUID]) -> list[PaymentRow]:
     """The stored payments of these ids, in no order; unknown ids are left out."""
-    return [payment_row(row) for row in await conn.fetch(_PAYMENTS_BY_ID, list(payments))]
+    rows = await conn.fetch(_PAYMENTS_BY_ID, list(payments))
+    placed = [row for row in rows if row["resolved_account"] is not None]
+    periods: dict[int, str] = {}
+    if placed:
+        accounts = [row["resolved_account"] for row in placed]
+        bills = [row["resolved_bill"] for row in placed]
+        periods = {
+            row["number"]: row["period"] for row in await conn.fetch(_PERIODS, accounts, bills)
+        }
+    return [payment_row(row, periods) for row in rows]
 
 
 async def search_payments(
@@ -395,13 +411,15 @@ async def search_payments(
     with ids between two others (both exclusive, found by index); None asks for any.
     """
     query = _SEARCH if account is None else _SEARCH_ACCOUNT
-    rows = await conn.fetch(query, account, caller, *moments, *ids, limit)
-    return [payment_row(row) for row in rows]
+    found = await conn.fetch(query, account, caller, *moments, *ids, limit)
+    rows = await find_payments(conn, [row["id"] for row in found])
+    return sorted(rows, key=lambda row: row.id)
 
 
 async def lock_payment(conn: Any, payment: UUID) -> None:
     """Queue with whoever else refunds or resolves this payment."""
-    await conn.execute(_LOCK_PAYMENT, payment)
+    account = await conn.fetchval(_ACCOUNT, payment)
+    await conn.execute(_LOCK_PAYMENT, payment, account)
 
 
 async def refunds_of(conn: Any, payment: UUID) -> list[RefundRow]:

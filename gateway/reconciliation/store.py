@@ -81,9 +81,11 @@ _PAID = """
           SELECT u.operation, a.id FROM unnest($2::text[]) AS u (operation)
           JOIN authorisations AS a ON a.operation = u.operation AND a.caller = $1) AS f
     JOIN payments AS p ON p.id = f.id
+    LEFT JOIN reported_payments AS s
+        ON s.payment = p.id AND s.subscriber_account = p.subscriber_account
     WHERE NOT EXISTS (SELECT FROM arrived_payments AS a WHERE a.payment = p.id)
       AND NOT EXISTS (SELECT FROM arrived_reports AS a
-                      WHERE a.report = report_of(p.id, p.subscriber_account, p.facts)
+                      WHERE a.report = coalesce(s.report, substr(p.facts ->> 'report', 5)::uuid)
                         AND NOT a.is_fee)
 """
 _ADD_ARRIVAL = "INSERT INTO arrivals (id, caller, is_fee, rule, at) VALUES ($1, $2, $3, $4, $5)"
@@ -120,8 +122,13 @@ _NOT_REPORTED = """
     SELECT p.id, 1, p.caller, p.subscriber_account, p.total, p.accepted_at, $4
     FROM payments AS p
     WHERE p.id > $2 AND p.id <= $3 AND p.caller = $1
-      AND report_of(p.id, p.subscriber_account, p.facts) IS NULL
-      AND p.amount > given_back(p.id)
+      AND p.facts ->> 'report' IS NULL
+      AND NOT EXISTS (SELECT FROM reported_payments AS r
+                      WHERE r.payment = p.id AND r.subscriber_account = p.subscriber_account)
+      AND p.amount > (SELECT coalesce(sum(f.amount), 0) FROM refunds AS f WHERE f.payment = p.id)
+          + (SELECT coalesce(sum(c.amount), 0) FROM chargebacks AS c WHERE c.payment = p.id)
+          - (SELECT coalesce(sum(v.amount), 0) FROM chargeback_reversals AS v
+             WHERE v.payment = p.id)
       AND NOT EXISTS (SELECT FROM report_discrepancies AS d WHERE d.payment = p.id)
     ON CONFLICT DO NOTHING
 """

@@ -6,13 +6,7 @@ from typing import Any
 
 _HAS_COLUMNS = "SELECT EXISTS (SELECT FROM report_forms WHERE from_batch <= $1)"
 # The last bill before the close, so that a bill loaded later changes no report.
-_PAYERS = """
-    SELECT a.account, b.payer FROM unnest($1::text[]) AS a (account)
-    CROSS JOIN LATERAL (SELECT payer FROM bills
-                        WHERE subscriber_account = a.account AND loaded_at <= $2
-                        ORDER BY number DESC LIMIT 1) AS b
-    WHERE b.payer IS NOT NULL
-"""
+_PAYERS = "SELECT account, payer FROM payers_before($1, $2)"
 
 
 async def has_columns(conn: Any, batch: int) -> bool:

@@ -8,6 +8,7 @@ from msgspec import Struct
 from gateway.domain.business_days import OwnDays, PositionDays
 from gateway.settlement.netting import Netting
 
+_SEEN = "SELECT all_is_seen()"
 # What does not fit this memory goes to disk; a sort by plan would move every record once more.
 _STRINGING = "SET LOCAL work_mem = '32MB'; SET LOCAL enable_sort = off"
 # Vectors of one plan are strung together, so that they come here and are added up by the thousand
@@ -179,6 +180,7 @@ async def net(conn: Any, number: int) -> Netting:
     The rows pass through the kernel's sums: the database would take several times as long to
     unpack them. The audit adds them up again in SQL.
     """
+    await conn.execute(_SEEN, timeout=COUNT_TIMEOUT_S)
     await conn.execute(_STRINGING)
     places = {row["plan"]: (row["parts"], row["recipients"]) for row in await conn.fetch(_PLACES)}
     netting = Netting(places)

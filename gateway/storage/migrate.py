@@ -14,6 +14,7 @@ from pathlib import Path
 import asyncpg
 
 from gateway.config import StartRefused
+from gateway.storage.distribute import distribute, is_distributed
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -85,11 +86,32 @@ async def migrate(
         fresh = [migration for migration in known if migration.number not in applied]
         for migration in fresh:
             await _apply(conn, migration)
+        if fresh and await is_distributed(conn):
+            # What a migration made has to be placed, and what is written anew for Citus stays so.
+            await distribute(conn)
         return [f"{migration.number:04}_{migration.name}" for migration in fresh]
     finally:
-        # A lost connection has freed the lock, and its own failure must not be hidden.
-        if not conn.is_closed():
-            await conn.fetchval("SELECT pg_advisory_unlock($1)", LOCK)
+        await _let_go(conn)
+
+
+async def migrate_distributed(
+    conn: asyncpg.Connection, lock_wait_s: float = _LOCK_WAIT_S
+) -> list[str]:
+    """As `migrate`, and spreads the schema over the nodes of Citus: the files applied and the
+    tables placed now. No gateway of this database may run meanwhile.
+    """
+    applied = await migrate(conn, lock_wait_s=lock_wait_s)
+    await _take_lock(conn, lock_wait_s)
+    try:
+        return applied + await distribute(conn)
+    finally:
+        await _let_go(conn)
+
+
+async def _let_go(conn: asyncpg.Connection) -> None:
+    # A lost connection has freed the lock, and its own failure must not be hidden.
+    if not conn.is_closed():
+        await conn.fetchval("SELECT pg_advisory_unlock($1)", LOCK)
 
 
 async def current(conn: asyncpg.Connection, directory: Path = MIGRATIONS) -> bool:

@@ -18,6 +18,18 @@ from gateway.storage.primary import Primary, hosts
 ALLOW_NOT_DURABLE = "KOPECK_TEST_ALLOW_NOT_DURABLE"
 
 SERVER_MAJOR_MIN = 15
+# Locks that gateways meet at are those of one server: all of them ask the coordinator.
+_IS_CITUS = "SELECT to_regclass('pg_catalog.pg_dist_local_group') IS NOT NULL"
+_IS_WORKER = "SELECT EXISTS (SELECT FROM pg_dist_local_group WHERE groupid <> 0)"
+# What each node that answers is set to, as this server's sessions there see it.
+_NODES = """
+    SELECT n.nodename || ':' || n.nodeport AS node, r.result
+    FROM run_command_on_all_nodes($$
+        SELECT concat_ws(' ', current_setting('fsync'), current_setting('full_page_writes'),
+                         current_setting('synchronous_commit'),
+                         current_setting('max_prepared_transactions'))
+    $$) AS r JOIN pg_dist_node AS n USING (nodeid) WHERE r.success ORDER BY 1
+"""
 _CONNECT_S = 10.0
 # asyncpg's own deadline stands behind the server's, and ends a wait for a frozen server.
 _COMMAND_GRACE_S = 2.0
@@ -106,6 +118,9 @@ async def assert_durable(conn: asyncpg.Connection) -> None:
         raise StartRefused(f"Expected PostgreSQL {SERVER_MAJOR_MIN} or newer, was {version.major}")
     if await conn.fetchval("SELECT pg_is_in_recovery()"):
         raise StartRefused("Expected a primary server, was a standby that only reads")
+    citus = await conn.fetchval(_IS_CITUS)
+    if citus and await conn.fetchval(_IS_WORKER):
+        raise StartRefused("Expected the coordinator of Citus, was one of its workers")
     if os.environ.get(ALLOW_NOT_DURABLE) == "1":
         return
     wanted = {
@@ -119,8 +134,24 @@ async def assert_durable(conn: asyncpg.Connection) -> None:
         for name, good in wanted.items()
         if found[name] not in good
     ]
+    if citus:
+        wrong += [wrong_node(*row) for row in await conn.fetch(_NODES) if wrong_node(*row)]
     if wrong:
         raise StartRefused(f"Expected {'; '.join(wrong)}: an answered payment could be lost")
+
+
+def wrong_node(node: str, told: str) -> str:
+    """What a node of Citus would have to be set to, nothing where it holds what it is given.
+
+    `told` are its fsync, full_page_writes, synchronous_commit and max_prepared_transactions.
+    """
+    fsync, full_pages, commit, prepared = told.split()
+    if (fsync, full_pages) == ("on", "on") and commit in ("on", "remote_apply") and prepared != "0":
+        return ""
+    return (
+        f"node {node} to have fsync, full_page_writes and synchronous_commit on and "
+        f"max_prepared_transactions above 0, was {told}"
+    )
 
 
 async def assert_writable(conn: asyncpg.Connection) -> None:

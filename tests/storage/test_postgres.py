@@ -16,6 +16,7 @@ from gateway.storage.postgres import (
     connect,
     open_pool,
     outcome_unknown,
+    wrong_node,
 )
 
 
@@ -79,6 +80,24 @@ async def test_a_server_that_may_lose_payments_is_refused_with_all_its_faults(
         await assert_durable(conn)
     finally:
         await conn.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "holds"),
+    [
+        ("on on on 100", True),
+        ("on on remote_apply 1", True),
+        ("off on on 100", False),
+        ("on off on 100", False),
+        ("on on local 100", False),
+        ("on on remote_write 100", False),
+        ("on on on 0", False),
+    ],
+)
+def test_a_node_of_citus_that_may_lose_payments_is_named(told: str, holds: bool) -> None:
+    wrong = wrong_node("10.0.0.2:5432", told)
+    assert (wrong == "") is holds
+    assert holds or ("node 10.0.0.2:5432" in wrong and told in wrong)
 
 
 async def test_the_pools_sessions_have_their_deadlines(durable_url: str) -> None:
