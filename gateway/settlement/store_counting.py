@@ -38,7 +38,8 @@ _PLACES = """
            (SELECT count(*) FROM split_plan_recipients AS r WHERE r.plan = p.plan) AS recipients
     FROM split_plan_parts AS p GROUP BY plan
 """
-_COUNT = """
+# What each recipient is owed after a batch: `owed`.
+_OWED = """
     WITH moved AS (
         SELECT p.recipient, m.kopecks AS gross, 0 AS refunds, 0 AS commission, 0 AS carried_in,
                0 AS returned, 0 AS transferred
@@ -72,50 +73,58 @@ _COUNT = """
         FROM moved GROUP BY recipient),
     owed AS (
         SELECT *, carried_in + returned + gross - commission - refunds + transferred AS amount
-        FROM balance),
+        FROM balance)
+"""
+# Three statements of one transaction, in this order: whose money is held, whose waits for its
+# minimum, and what the positions then are. None reads what another batch writes after it.
+_DAYS = f"""{_OWED},
+    own AS (
+        SELECT * FROM unnest($13::int[], $14::uuid[], $15::date[], $16::date[],
+                             $17::timestamptz[], $18::timestamptz[])
+            AS c (recipient, agreement, first_day, last_day, due_at, following_at))
+    INSERT INTO position_days (settlement_batch, recipient, agreement, first_day, last_day,
+                               since_day, settled_to, held_until, waits_since)
+    SELECT $1, o.recipient, c.agreement, c.first_day, c.last_day,
+           least(h.since_day, c.first_day), CASE WHEN h.recipient IS NULL THEN $11
+                                                 ELSE h.settled_to END,
+           CASE WHEN s.held THEN c.following_at END,
+           CASE WHEN s.held THEN waited_since($1, o.recipient) END
+    FROM owed AS o
+    JOIN own AS c ON c.recipient =
+        CASE WHEN o.recipient = ANY ($13) THEN o.recipient ELSE 0 END
+    LEFT JOIN position_days AS h ON h.settlement_batch = $1 - 1
+        AND h.recipient = o.recipient AND h.held_until IS NOT NULL
+    -- Least: a clock that was ahead may have settled what is yet to come. Whatever was agreed
+    -- since, money is held no longer than was said.
+    CROSS JOIN LATERAL (SELECT o.amount > 0 AND NOT $12
+        AND c.due_at <= least(h.settled_to, $11)
+        AND coalesce(h.held_until > $19, true) AS held) AS s
+"""
+_WAIT = f"""{_OWED},
     agreed AS (
         SELECT v.*, (s.closed_at AT TIME ZONE v.time_zone)::date AS on_day
         FROM settlement_batches AS s
         CROSS JOIN LATERAL agreements_in_force(
             (SELECT coalesce(max(d.terms_version), 0) FROM agreement_decisions AS d
              WHERE d.decided_at <= s.closed_at), s.closed_at) AS v
-        WHERE s.number = $1 AND v.recipient IS NOT NULL),
-    own AS (
-        SELECT * FROM unnest($13::int[], $14::uuid[], $15::date[], $16::date[],
-                             $17::timestamptz[], $18::timestamptz[])
-            AS c (recipient, agreement, first_day, last_day, due_at, following_at)),
-    days AS (
-        INSERT INTO position_days (settlement_batch, recipient, agreement, first_day, last_day,
-                                   since_day, settled_to, held_until, waits_since)
-        SELECT $1, o.recipient, c.agreement, c.first_day, c.last_day,
-               least(h.since_day, c.first_day), CASE WHEN h.recipient IS NULL THEN $11
-                                                     ELSE h.settled_to END,
-               CASE WHEN s.held THEN c.following_at END,
-               CASE WHEN s.held THEN waited_since($1, o.recipient) END
-        FROM owed AS o
-        JOIN own AS c ON c.recipient =
-            CASE WHEN o.recipient = ANY ($13) THEN o.recipient ELSE 0 END
-        LEFT JOIN position_days AS h ON h.settlement_batch = $1 - 1
-            AND h.recipient = o.recipient AND h.held_until IS NOT NULL
-        -- Least: a clock that was ahead may have settled what is yet to come. Whatever was agreed
-        -- since, money is held no longer than was said.
-        CROSS JOIN LATERAL (SELECT o.amount > 0 AND NOT $12
-            AND c.due_at <= least(h.settled_to, $11)
-            AND coalesce(h.held_until > $19, true) AS held) AS s
-        RETURNING recipient, held_until),
-    held AS (SELECT recipient FROM days WHERE held_until IS NOT NULL),
-    waiting AS (
-        INSERT INTO waiting_balances (settlement_batch, recipient, agreement, amount,
-                                      minimum_payout, since, on_day, waits_until)
-        SELECT $1, o.recipient, v.agreement, o.amount, v.minimum_payout,
-               w.since, v.on_day, w.since + v.carry_days
-        FROM owed AS o JOIN agreed AS v USING (recipient)
-        CROSS JOIN LATERAL (
-            SELECT coalesce(waited_since($1, o.recipient), v.on_day) AS since) AS w
-        WHERE o.amount > 0 AND o.amount < v.minimum_payout AND v.on_day < w.since + v.carry_days
-          AND o.recipient NOT IN (SELECT recipient FROM held)
-        RETURNING recipient),
-    carried AS (SELECT recipient FROM waiting UNION ALL SELECT recipient FROM held)
+        WHERE s.number = $1 AND v.recipient IS NOT NULL)
+    INSERT INTO waiting_balances (settlement_batch, recipient, agreement, amount,
+                                  minimum_payout, since, on_day, waits_until)
+    SELECT $1, o.recipient, v.agreement, o.amount, v.minimum_payout,
+           w.since, v.on_day, w.since + v.carry_days
+    FROM owed AS o JOIN agreed AS v USING (recipient)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(waited_since($1, o.recipient), v.on_day) AS since) AS w
+    WHERE o.amount > 0 AND o.amount < v.minimum_payout AND v.on_day < w.since + v.carry_days
+      AND o.recipient NOT IN (SELECT d.recipient FROM position_days AS d
+                              WHERE d.settlement_batch = $1 AND d.held_until IS NOT NULL)
+"""
+_COUNT = f"""{_OWED},
+    carried AS (
+        SELECT recipient FROM waiting_balances WHERE settlement_batch = $1
+        UNION ALL
+        SELECT recipient FROM position_days
+        WHERE settlement_batch = $1 AND held_until IS NOT NULL)
     INSERT INTO positions (settlement_batch, recipient, gross, commission, refunds, net,
                            carried_in, returned, transferred, payable, carried_out)
     SELECT $1, recipient, gross, commission, refunds, gross - commission - refunds, carried_in,
@@ -222,7 +231,7 @@ async def count(
     for sums in (netting.shared(), netting.returned(), netting.withheld()):
         columns += _columns(sums)
     await conn.execute(
-        _COUNT,
+        _DAYS,
         number,
         *columns,
         None if days is None else days.settled_to,
@@ -230,6 +239,8 @@ async def count(
         *([getattr(one, name) for one in own] for name in OwnDays.__struct_fields__),
         None if days is None else days.moment,
     )
+    await conn.execute(_WAIT, number, *columns)
+    await conn.execute(_COUNT, number, *columns)
     await conn.execute(_COUNTED, number, state, netting.splits, timeout=COUNT_TIMEOUT_S)
 
 
