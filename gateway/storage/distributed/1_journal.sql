@@ -182,6 +182,49 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION commit_group(
+    cut_lock bigint, expected_terms bigint, moment timestamptz,
+    split sent_payment[], bills bigint)
+RETURNS void
+LANGUAGE plpgsql
+SET plan_cache_mode = force_custom_plan
+SET citus.all_modifications_commutative = on
+AS $$
+DECLARE
+    batch integer;
+    version bigint;
+    done bigint;
+    accounts text[] := ARRAY (
+        SELECT s.subscriber_account FROM unnest(split) AS s WHERE s.paid IS NOT NULL);
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(cut_lock);
+    INSERT INTO idempotency_keys (caller, key, route, fingerprint, subscriber_account, resource)
+    SELECT u.caller, u.key, u.route, u.fingerprint, u.subscriber_account, u.id
+    FROM unnest(split) AS u;
+    SELECT settlement_batch, terms_version INTO batch, version FROM cut;
+    IF version <> expected_terms THEN
+        RAISE SQLSTATE 'KP001' USING MESSAGE = 'other fee rules are in force';
+    END IF;
+    UPDATE open_bills AS o SET paid = u.paid, sequence = u.sequence
+    FROM (SELECT s.subscriber_account, s.bill, s.seen, s.paid, s.sequence FROM unnest(split) AS s
+          WHERE s.paid IS NOT NULL ORDER BY s.subscriber_account) AS u
+    WHERE o.subscriber_account = u.subscriber_account AND o.bill = u.bill AND o.sequence = u.seen
+      AND o.subscriber_account = ANY (accounts);
+    GET DIAGNOSTICS done = ROW_COUNT;
+    IF done <> bills THEN
+        RAISE SQLSTATE 'KP001' USING MESSAGE = 'a bill was paid or replaced meanwhile';
+    END IF;
+    INSERT INTO payments
+        (id, accepted_at, paid_at, amount, surcharge, total, commission, bill, terms_version,
+         caller, settlement_batch, sequence, plan, method, subscriber_account, shares, commissions,
+         facts, designation, reference)
+    SELECT u.id, moment, u.paid_at, u.amount, u.surcharge, u.amount + u.surcharge, u.commission,
+           u.bill, version, u.caller, batch, u.sequence, u.plan, u.method, u.subscriber_account,
+           u.shares, u.commissions, u.facts, u.designation, u.reference
+    FROM unnest(split) AS u;
+END
+$$;
+
 -- Which keys this statement claimed is told by the INSERT itself: transaction ids are a node's own.
 CREATE OR REPLACE FUNCTION commit_but_repeated(
     cut_lock bigint, expected_terms bigint, moment timestamptz,

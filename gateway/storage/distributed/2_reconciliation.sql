@@ -205,9 +205,10 @@ CREATE OR REPLACE VIEW arrivals_wrong AS
     SELECT 'report_arrived_wrong', 'rep_' || replace(r.report::text, '-', ''),
            'came and was withheld is not what its file tells, or is another acquirer''s'
     FROM arrived_reports AS r
-    JOIN arrivals AS a ON a.id = r.arrival
-    JOIN acquirer_reports AS f ON f.id = r.report
-    WHERE r.amount + r.withheld <> CASE WHEN r.is_fee THEN f.fee ELSE f.amount END
+    LEFT JOIN arrivals AS a ON a.id = r.arrival
+    LEFT JOIN acquirer_reports AS f ON f.id = r.report
+    WHERE f.id IS NULL OR a.id IS NULL
+       OR r.amount + r.withheld <> CASE WHEN r.is_fee THEN f.fee ELSE f.amount END
        OR f.caller <> a.caller OR r.is_fee <> a.is_fee OR f.finished_at IS NULL
     UNION ALL
     SELECT 'payment_arrived_wrong', 'pay_' || replace(q.payment::text, '-', ''),
@@ -215,11 +216,11 @@ CREATE OR REPLACE VIEW arrivals_wrong AS
                 WHEN w.report IS NOT NULL THEN 'has come by itself and by its report'
                 ELSE 'came and was withheld is not what was paid, or is another acquirer''s' END
     FROM arrived_payments AS q
-    JOIN arrivals AS a ON a.id = q.arrival
+    LEFT JOIN arrivals AS a ON a.id = q.arrival
     LEFT JOIN there AS p ON p.id = q.payment
     LEFT JOIN arrived_reports AS w ON NOT w.is_fee AND w.report = p.report
     WHERE p.id IS NULL OR w.report IS NOT NULL OR q.amount + q.withheld <> p.total
-       OR p.caller <> a.caller OR p.subscriber_account <> q.subscriber_account
+       OR p.caller IS DISTINCT FROM a.caller OR p.subscriber_account <> q.subscriber_account
     UNION ALL
     SELECT 'resolution_by_one_person', 'step ' || s.ordinal || ' of ' || s.source || ' '
                                        || s.document || ' ' || s.place,
