@@ -27,10 +27,11 @@ _SETTINGS = """
 # For every session on this database: a statement over many shards uses one connection a node, so
 # that a worker's pool is as large on a node as it is here; and the catalogue is read as it is, for
 # Citus' own filter costs a driver that looks up a type two seconds.
-_DATABASE_SETTINGS = {
-    "citus.multi_shard_modify_mode": "sequential",
-    "citus.override_table_visibility": "off",
-}
+_DATABASE_SETTINGS = """
+    SELECT format('ALTER DATABASE %I SET %s TO %s', current_database(), name, setting) AS statement
+    FROM (VALUES ('citus.multi_shard_modify_mode', 'sequential'),
+                 ('citus.override_table_visibility', 'off')) AS s (name, setting)
+"""
 _VIEWS = """
     SELECT c.oid, format('DROP VIEW %I', c.relname) AS drop,
            format('CREATE VIEW %I AS %s', c.relname, pg_get_viewdef(c.oid)) AS make,
@@ -61,7 +62,12 @@ _PURE = """
 """
 _ON_EACH_NODE = "SELECT create_distributed_function($1::text::regprocedure)"
 _NARROW_IDENTITIES = """
-    SELECT c.relname AS table, a.attname AS column
+    SELECT format(
+        'ALTER TABLE %1$I ALTER %2$I DROP IDENTITY;'
+        'CREATE SEQUENCE %1$s_numbers AS integer OWNED BY %1$I.%2$I;'
+        'SELECT setval(''%1$s_numbers'', coalesce(max(%2$I), 0) + 1, false) FROM %1$I;'
+        'ALTER TABLE %1$I ALTER %2$I SET DEFAULT nextval(''%1$s_numbers'')',
+        c.relname, a.attname) AS widen
     FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
     WHERE c.relnamespace = 'public'::regnamespace AND a.attidentity <> ''
       AND a.atttypid <> 'int8'::regtype ORDER BY 1
@@ -104,17 +110,16 @@ async def distribute(conn: asyncpg.Connection) -> list[str]:
             await conn.execute(
                 "SELECT create_distributed_function($1::text::regprocedure)", row["function"]
             )
-        on_each, *bodies = sorted(BODIES.glob("*.sql"))
-        await conn.execute(on_each.read_text())
+        on_each_node, *bodies = [path.read_text() for path in sorted(BODIES.glob("*.sql"))]
+        await conn.execute(on_each_node)
         # On the coordinator alone: a node has no copy of what they read.
         await conn.execute("SET LOCAL citus.enable_ddl_propagation TO off")
         for statement in made_again:
             await conn.execute(statement)
-        database = await conn.fetchval("SELECT quote_ident(current_database())")
-        for name, value in _DATABASE_SETTINGS.items():
-            await conn.execute(f"ALTER DATABASE {database} SET {name} TO {value}")
-        for path in bodies:
-            await conn.execute(path.read_text())
+        for row in await conn.fetch(_DATABASE_SETTINGS):
+            await conn.execute(row["statement"])
+        for body in bodies:
+            await conn.execute(body)
         return list(fresh)
 
 
@@ -152,13 +157,7 @@ async def _take_away(conn: asyncpg.Connection) -> list[str]:
 async def _widen_identities(conn: asyncpg.Connection) -> None:
     """Citus spreads identities of 64 bits alone; narrower ones become defaults by a sequence."""
     for row in await conn.fetch(_NARROW_IDENTITIES):
-        table, column = row["table"], row["column"]
-        await conn.execute(f"""
-            ALTER TABLE {table} ALTER {column} DROP IDENTITY;
-            CREATE SEQUENCE {table}_numbers AS integer OWNED BY {table}.{column};
-            SELECT setval('{table}_numbers', coalesce(max({column}), 0) + 1, false) FROM {table};
-            ALTER TABLE {table} ALTER {column} SET DEFAULT nextval('{table}_numbers')
-        """)
+        await conn.execute(row["widen"])
 
 
 async def _place(conn: asyncpg.Connection, name: str, place: Place) -> None:

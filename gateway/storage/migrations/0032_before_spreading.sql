@@ -28,9 +28,9 @@ BEGIN
 END
 $$;
 
--- Makes a connection one for commit groups alone, which look up their own accounts and keys: planned
--- once a session, by index, whatever the tables' size was at that moment. Planning costs a small
--- group more than its rows do.
+-- Makes a connection one for commit groups alone, which look up their own accounts and keys:
+-- planned once a session, by index, whatever the tables' size was at that moment. Planning costs a
+-- small group more than its rows do.
 CREATE FUNCTION plan_by_index() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('plan_cache_mode', 'force_generic_plan', false),
@@ -41,8 +41,8 @@ BEGIN
 END
 $$;
 
--- Of these keys, those that somebody claimed before this transaction did what begin_group does: what
--- it claimed itself is not "before", though it sees its own rows.
+-- Of these keys, those that somebody claimed before this transaction: what it claimed itself is not
+-- "before", though it sees its own rows.
 CREATE FUNCTION claims_before(callers integer[], keys text[])
 RETURNS TABLE (
     caller integer, key text, route smallint, fingerprint bytea, resource uuid, answer bytea)
