@@ -167,7 +167,7 @@ def template_database(database_server: DatabaseServer) -> str:
 @pytest.fixture(scope="session")
 def citus() -> Iterator[CitusDatabase | None]:
     """The database spread over Citus that tests are to run on instead, if any."""
-    url = os.environ.get("KOPECK_TEST_CITUS_URL")
+    url = os.environ.get("KOPECK_TEST_CITUS_URL") or None
     if url is None:
         yield None
         return
