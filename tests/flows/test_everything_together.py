@@ -426,7 +426,7 @@ async def _pause(seconds: float) -> None:
     pass
 
 
-@pytest.mark.parametrize("seed", [1, 4, 8, 11])
+@pytest.mark.parametrize("seed", [4, 6, 8, 11])
 async def test_days_in_which_everything_happens(region: Region, seed: int) -> None:
     clock = SetClock(START)
     async with region.working(clock) as worker:
