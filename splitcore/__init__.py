@@ -28,9 +28,11 @@ if _PURE not in ("", "1"):
 if TYPE_CHECKING or not _PURE:
     from splitcore._kernel import (
         Fees,
+        FieldRows,
         Group,
         PackedSums,
         Plan,
+        Sentence,
         ShareRows,
         Template,
         amount_for_total,
@@ -48,10 +50,11 @@ if TYPE_CHECKING or not _PURE:
 else:
     from splitcore.reference import amount_for_total, fee, largest_remainder, refund
     from splitcore.reference_cases import split_case
+    from splitcore.reference_fields import FieldRows
     from splitcore.reference_groups import Group, split_flat, split_payment
     from splitcore.reference_plans import Fees, PackedSums, Plan, pack, packed_sum, unpack
     from splitcore.reference_rows import ShareRows
-    from splitcore.reference_template import Template
+    from splitcore.reference_template import Sentence, Template
     from splitcore.reference_texts import numbers_apart
 
 BACKEND: Final = "reference" if _PURE else "kernel"
@@ -73,11 +76,13 @@ __all__ = [
     "ConservationBroken",
     "FeeRule",
     "Fees",
+    "FieldRows",
     "Group",
     "GroupAllocation",
     "GroupFull",
     "PackedSums",
     "Plan",
+    "Sentence",
     "ShareRows",
     "SplitError",
     "Template",

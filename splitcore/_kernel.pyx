@@ -17,7 +17,7 @@ from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, int16_t, int32_t, int64_t, \
-    uint8_t, uint32_t, uint64_t
+    uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from splitcore import errors, limits
@@ -33,5 +33,6 @@ include "_kernel_group.pxi"
 include "_kernel_case.pxi"
 include "_kernel_sums.pxi"
 include "_kernel_template.pxi"
+include "_kernel_fields.pxi"
 include "_kernel_rows.pxi"
 include "_kernel_text.pxi"

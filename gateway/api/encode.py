@@ -21,18 +21,29 @@ from gateway.api.answers import (
 from gateway.api.written_plan import written_plan
 from gateway.domain import ids
 from gateway.domain.party import Recipient
-from gateway.domain.payment import DECLINED, METHODS, PENDING, Payment
+from gateway.domain.payment import ACCEPTED, DECLINED, METHODS, PENDING, Payment
 from gateway.domain.plan_names import PlanNames
 from gateway.flows.quote import Quote
-from splitcore import FeeRule, GroupAllocation
+from splitcore import FeeRule, GroupAllocation, Sentence
 
 _encode: Final = msgspec.json.Encoder().encode
+# The members of a payment that was accepted, split between all parts of its plan and is not given
+# back, in the order that PaymentShown has.
+_USUAL: Final = Sentence(
+    [
+        *(b"", b'"id":"pay_', b'","state":"accepted","subscriber_account":"', b'","amount":'),
+        *(b',"surcharge":', b',"total":', b',"charges":[', b'],"shares":', b',"recipients":'),
+        *(b',"method":', b"", b',"plan":"', b'","accepted_at":', b',"currency":"RUB","period":"'),
+        *(b'","refunded":0,"reference":"', b'"', b"", b""),
+    ],
+    "bxtnnnlffbbtbttbb",
+)
 _TYPES: Final = tuple(b'{"type":"%b"' % name.encode() for name in METHODS)
 
 
 def payment(found: Payment) -> bytes:
     """A payment as POST and GET answer it."""
-    return _encode(_shown(found))
+    return _usual(b"{", found, b"}") or _encode(_shown(found))
 
 
 def started(found: Payment | Authorisation) -> bytes:
@@ -105,6 +116,47 @@ def _shown(found: Payment) -> PaymentShown:
     )
 
 
+def _usual(begin: bytes, found: Payment, end: bytes) -> bytes | None:
+    """The members of a payment that is as nearly all are, written at once: in a third of the time
+    that it takes to encode an object of them. None for any other.
+    """
+    allocation, names, facts = found.allocation, found.names, found.facts
+    if (
+        allocation is None
+        or names is None
+        or found.state != ACCEPTED
+        or not found.reference
+        or found.designation
+        or found.refunded
+        or facts[:2] != b'{"'
+    ):
+        return None
+    whole = written_plan(names).whole(allocation)
+    if whole is None:
+        return None
+    amount, surcharge, paid_at = found.amount, found.surcharge, found.paid_at
+    return _USUAL.filled(
+        (
+            begin,
+            found.id.bytes,
+            found.subscriber_account,
+            amount,
+            surcharge,
+            amount + surcharge,
+            allocation.charges,
+            *whole,
+            _TYPES[found.method] + b",",
+            facts[1:],
+            names.shown,
+            _encode(found.accepted_at),
+            found.period,
+            found.reference,
+            b"" if paid_at is None else b',"paid_at":' + _encode(paid_at),
+            end,
+        )
+    )
+
+
 def _split(allocation: GroupAllocation | None, names: PlanNames | None) -> Any:
     """Charges, shares, recipients and plan; nothing and none of a payment in suspense."""
     if allocation is None or names is None:
@@ -146,9 +198,9 @@ def quote(account: str, found: Quote) -> bytes:
 
 def bulk_outcome(index: int, status: int, found: Payment, replayed: bool) -> bytes:
     """One line of a bulk answer for a payment that is durable."""
-    members = payment(found)[1:-1]
+    begin = b'{"index":%d,"status":%d,' % (index, status)
     end = b',"replayed":true}\n' if replayed else b"}\n"
-    return b'{"index":%d,"status":%d,%b%b' % (index, status, members, end)
+    return _usual(begin, found, end) or begin + _encode(_shown(found))[1:-1] + end
 
 
 def bulk_problem(index: int, members: dict[str, object]) -> bytes:

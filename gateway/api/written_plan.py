@@ -32,6 +32,13 @@ class WrittenPlan:
         self._whole_recipients = _listed(list(map(_recipient_pieces, names.recipients)))
         self._all_recipients = tuple(range(len(names.recipients)))
 
+    def whole(self, allocation: GroupAllocation) -> tuple[object, object] | None:
+        """Templates of shares and recipients with what fills them; None where any gets nothing."""
+        if 0 in allocation.parts or allocation.recipients != self._all_recipients:
+            return None
+        columns = allocation.gross, allocation.commissions, allocation.net
+        return (self._whole_shares, allocation.parts), (self._whole_recipients, *columns)
+
     def shares(self, parts: tuple[int, ...]) -> bytes:
         """A list of what each recipient receives from each charge, parts of nothing left out."""
         if 0 not in parts:
@@ -52,10 +59,19 @@ class WrittenPlan:
         )
 
 
-@lru_cache(TEMPLATES_MAX)
+# By the object that all payments of a plan share, which is kept beside: to tell names by what is in
+# them takes as long as to write ten numbers.
+_written: Final[dict[int, tuple[PlanNames, WrittenPlan]]] = {}
+
+
 def written_plan(names: PlanNames) -> WrittenPlan:
     """The templates of a plan, made when the first payment by it is shown."""
-    return WrittenPlan(names)
+    known = _written.get(id(names))
+    if known is None:
+        if len(_written) >= TEMPLATES_MAX:
+            _written.clear()
+        known = _written[id(names)] = names, WrittenPlan(names)
+    return known[1]
 
 
 def _share_pieces(charge: int, service: str, recipient: str) -> list[bytes]:

@@ -11,10 +11,12 @@ from typing import Final
 
 import orjson
 
+from gateway.domain.bill import OpenBill
 from gateway.domain.payment import PaymentRequest
 from gateway.journal.idempotency import route_number
 from gateway.journal.rows import AcceptedRow, Cut
-from gateway.storage.binary_copy import LENGTH, NULL, field, joined, moment
+from gateway.storage.binary_copy import joined, microseconds, moment
+from splitcore import FieldRows, GroupAllocation
 
 KEY_COLUMNS: Final = (*("caller", "route", "resource", "fingerprint", "key", "subscriber_account"),)
 PAYMENT_COLUMNS: Final = (
@@ -23,79 +25,66 @@ PAYMENT_COLUMNS: Final = (
     *("paid_at", "designation", "reference", "accepted_at", "settlement_batch", "terms_version"),
 )
 
-_KEY_FIELDS: Final = len(KEY_COLUMNS)
-_PAYMENT_FIELDS: Final = len(PAYMENT_COLUMNS)
-# The number of fields, then lengths and contents.
-_KEY: Final = Layout(">hiiihi16si16si").pack
-_PAYMENT: Final = Layout(">hi16siiihiqiqiqiq").pack
-_ON_BILL: Final = Layout(">iqiiiii").pack
-_SUSPENSE: Final = 5 * NULL
+# A payment in suspense: no commission, and nothing of a bill.
+_SUSPENSE: Final = (0, None, None, None, None, None)
+_KEYS: Final = FieldRows("ihbbtt", 0)
+# A payment's own fields, then those of its group.
+_PAYMENTS: Final = FieldRows("bihqqqqqiibbtbqbt", 3)
 _OF_GROUP: Final = Layout(">iiiq").pack
 
 
 def keys(requests: Sequence[PaymentRequest]) -> bytes:
     """Rows of the requests' keys, in the order given."""
-    pieces: list[bytes] = []
-    for request in requests:
-        claim = request.claim
-        key, account = claim.key.encode(), request.subscriber_account.encode()
-        fixed = _KEY(
-            _KEY_FIELDS,
-            4,
+    rows = [
+        (
             claim.caller,
-            2,
             route_number(claim),
-            16,
             request.id.bytes,
-            16,
             claim.fingerprint,
-            len(key),
+            claim.key,
+            request.subscriber_account,
         )
-        pieces += (fixed, key, LENGTH(len(account)), account)
-    return joined(pieces)
+        for request in requests
+        for claim in (request.claim,)
+    ]
+    return joined((_KEYS.packed(rows, b""),))
 
 
 def payments(cut: Cut, accepted_at: datetime, rows: Sequence[AcceptedRow]) -> bytes:
     """Rows of accepted payments."""
-    pieces: list[bytes] = []
     of_group = moment(accepted_at) + _OF_GROUP(4, cut.settlement_batch, 8, cut.terms_version)
-    for request, split, amount, surcharge, bill, sequence in rows:
-        account, facts = request.subscriber_account.encode(), request.facts
-        paid_at, reference = request.paid_at, request.reference
-        fixed = _PAYMENT(
-            _PAYMENT_FIELDS,
-            16,
-            request.id.bytes,
-            4,
-            request.claim.caller,
-            2,
-            request.method,
-            8,
-            amount,
-            8,
-            surcharge,
-            8,
-            amount + surcharge,
-            8,
-            0 if split is None else split.commission,
-        )
-        if split is None or bill is None:
-            pieces += (fixed, _SUSPENSE)
-        else:
-            shares, withheld = split.packed_parts, split.packed_commissions
-            on_bill = _ON_BILL(8, bill.bill, 4, bill.plan, 4, sequence, len(shares))
-            pieces += (fixed, on_bill, shares, NULL if withheld is None else field(withheld))
-        pieces += (
-            LENGTH(len(account)),
-            account,
-            LENGTH(len(facts)),
-            facts,
-            NULL if paid_at is None else moment(paid_at),
-            field(designation(request)) if request.designation else NULL,
-            NULL if reference is None else field(reference.encode()),
-            of_group,
-        )
-    return joined(pieces)
+    return joined((_PAYMENTS.packed(map(_payment, rows), of_group),))
+
+
+def _payment(row: AcceptedRow) -> tuple[object, ...]:
+    """A payment's own fields."""
+    request, split, amount, surcharge, bill, sequence = row
+    paid_at = request.paid_at
+    return (
+        request.id.bytes,
+        request.claim.caller,
+        request.method,
+        amount,
+        surcharge,
+        amount + surcharge,
+        *(_SUSPENSE if split is None or bill is None else _on_bill(split, bill, sequence)),
+        request.subscriber_account,
+        request.facts,
+        None if paid_at is None else microseconds(paid_at),
+        designation(request) if request.designation else None,
+        request.reference,
+    )
+
+
+def _on_bill(split: GroupAllocation, bill: OpenBill, sequence: int) -> tuple[object, ...]:
+    return (
+        split.commission,
+        bill.bill,
+        bill.plan,
+        sequence,
+        split.packed_parts,
+        split.packed_commissions,
+    )
 
 
 def designation(request: PaymentRequest) -> bytes:

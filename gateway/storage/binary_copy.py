@@ -5,7 +5,7 @@ Handing asyncpg a tuple a row costs three times as much.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from struct import Struct as Layout
 from typing import Any, Final
 
@@ -19,7 +19,6 @@ _SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END: Final = b"\xff\xff"
 _MOMENT: Final = Layout(">iq").pack
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def field(content: bytes) -> bytes:
@@ -27,9 +26,15 @@ def field(content: bytes) -> bytes:
     return LENGTH(len(content)) + content
 
 
+def microseconds(at: datetime) -> int:
+    """Microseconds since 2000, which is how a timestamptz is kept."""
+    since = at - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
 def moment(at: datetime) -> bytes:
-    """A field of microseconds since 2000, which is how a timestamptz is kept."""
-    return _MOMENT(8, (at - _EPOCH) // _MICROSECOND)
+    """A field of a timestamptz."""
+    return _MOMENT(8, microseconds(at))
 
 
 def joined(pieces: Sequence[bytes]) -> bytes:

@@ -3,11 +3,15 @@
 import gc
 import random
 import tracemalloc
+from datetime import UTC, datetime
 
 import orjson
 import pytest
 
+from gateway.api import encode
 from gateway.api.written_plan import WrittenPlan
+from gateway.domain.ids import new_id
+from gateway.domain.payment import ACCEPTED, METHODS, SUSPENSE, Payment
 from gateway.domain.plan_names import PlanNames
 from gateway.splitting.plans import Plan
 from splitcore import GroupAllocation, pack
@@ -65,6 +69,59 @@ def test_templates_say_what_objects_would(seed: int, zeros: float) -> None:
             }
             for at in told.recipients
         ]
+
+
+REFERENCES = ("op 17", None, "", 'a "quoted" one', "назначение ☃", "back\\slash")
+METHODS_FACTS = (b'{"network":"visa","masked_pan":"427644******1234"}', b"{}", b' {"bank": "x"}')
+MOMENTS = (
+    None,
+    datetime(2026, 11, 24, 7, tzinfo=UTC),
+    datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
+)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_a_payment_written_at_once_is_what_an_object_of_it_says(seed: int) -> None:
+    """The very bytes: an answer must not tell by which way it was written."""
+    dice = random.Random(seed)
+    names = plan_of(dice)
+    told = allocation_of(dice, names, dice.choice((0.0, 0.0, 0.3)))
+    on_bill = dice.random() < 0.9
+    found = Payment(
+        new_id(),
+        1,
+        ACCEPTED if on_bill else SUSPENSE,
+        "22-01/7",
+        told.amount or 1,
+        dice.choice((0, 99)),
+        dice.randrange(len(METHODS)),
+        dice.choice(METHODS_FACTS),
+        dice.choice(MOMENTS[1:]),
+        dice.choice(((), (), (("heating", 5),))),
+        dice.choice(REFERENCES),
+        dice.choice(MOMENTS),
+        told if on_bill else None,
+        names if on_bill else None,
+        "2026-10" if on_bill else None,
+        dice.choice((0, 0, 5)),
+    )
+    plain = encode._encode(encode._shown(found))
+    assert encode.payment(found) == plain
+    assert orjson.loads(plain)["id"] == f"pay_{found.id.hex}"
+    for replayed in (False, True):
+        end = b',"replayed":true}\n' if replayed else b"}\n"
+        line = encode.bulk_outcome(seed, 201, found, replayed)
+        assert line == b'{"index":%d,"status":201,' % seed + plain[1:-1] + end
+
+
+def test_a_usual_payment_is_written_at_once() -> None:
+    dice = random.Random(1)
+    names = PlanNames("pln_0", ((0, "heating", "heat", 0), (1, "waste", "waste", 1)), NAMES[:2])
+    found = Payment(
+        *(new_id(), 1, ACCEPTED, "22-01/7", 5, 0, 0, METHODS_FACTS[0], MOMENTS[1], ()),
+        *("op 17", MOMENTS[1], allocation_of(dice, names, 0.0), names, "2026-10"),
+    )
+    assert encode._usual(b"{", found, b"}") is not None
 
 
 def test_twenty_thousand_plans_of_the_same_names_are_held_in_a_hundred_megabytes() -> None:
