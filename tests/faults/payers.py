@@ -66,14 +66,14 @@ class Payers:
             finally:
                 self._stopping = True
 
-    async def more(self, count: int, seconds: float = 30) -> None:
+    async def more(self, count: int, seconds: float = 60) -> None:
         """Waits until so many more payments were acknowledged."""
         wanted = self.history.acknowledged + count
         await until(
             lambda: self.history.acknowledged >= wanted, seconds, f"{count} acknowledged payments"
         )
 
-    async def find_out(self, seconds: float = 30) -> int:
+    async def find_out(self, seconds: float = 60) -> int:
         """Sends what is unknown again until it is answered; how many payments that were."""
         unknown = self.history.unknown()
         async with self._session(PAYERS) as session, asyncio.timeout(seconds):

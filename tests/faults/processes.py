@@ -19,7 +19,7 @@ from gateway.storage.embedded import EmbeddedPostgres
 from tests.faults.payers import until
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVING_AGAIN_S = 30.0
+SERVING_AGAIN_S = 60.0
 REPLACED_S = 90.0
 # As small as a test needs; nothing about durability differs from the product.
 SMALL = {"shared_buffers": "64MB", "max_wal_size": "512MB", "min_wal_size": "32MB"}

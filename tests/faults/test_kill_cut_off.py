@@ -17,10 +17,12 @@ ZONE = "Asia/Barnaul"
 WORKERS = 2
 # Enough to start and pay; the cut-off is a whole minute, so it is at most a minute later,
 # and payers begin so long before it.
-AHEAD_S = 15
+AHEAD_S = 30
 PAYING_FROM_S = 12
 KILLS_FROM_S = 6
 KILLS_UNTIL_S = 6
+# A slow machine is killed longer.
+KILLS_MIN = 3
 CLOSED = """
     SELECT due_at, count(*) FROM batch_dates JOIN settlement_batches ON number = settlement_batch
     WHERE state = 'closed' GROUP BY due_at ORDER BY due_at
@@ -73,13 +75,13 @@ async def test_one_batch_is_cut_at_a_cut_off_however_often_the_gateway_is_killed
             # The cut-off of the day before was made up for at the start.
             assert await closed_for(database) == {moment - timedelta(days=1): 1}
             kills = 0
-            while datetime.now(UTC) < moment + timedelta(seconds=KILLS_UNTIL_S):
+            until = moment + timedelta(seconds=KILLS_UNTIL_S)
+            while datetime.now(UTC) < until or kills < KILLS_MIN:
                 await payers.more(dice.randint(1, 60))
                 gateway.kill(dice)
                 await gateway.start()
                 kills += 1
             await payers.more(100)
-        assert kills > 2
         await payers.find_out()
         for _ in range(200):
             if moment in await closed_for(database):
