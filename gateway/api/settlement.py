@@ -31,7 +31,6 @@ REPORT_TYPES: Final = {
 ACT_TYPE: Final = "application/pdf"
 
 _batch_body = msgspec.json.Decoder(bodies.SettlementBatchBody)
-_no_body = msgspec.json.Decoder(bodies.NoBody)
 _approval_body = msgspec.json.Decoder(bodies.ApprovalBody)
 _cancellation_body = msgspec.json.Decoder(bodies.CancellationBody)
 
@@ -56,10 +55,12 @@ async def approve(house: House, call: Call) -> Reply:
 
 async def send(house: House, call: Call) -> Reply:
     """POST /v1/settlement-batches/{id}/send: only one claim of a batch succeeds."""
-    body = strict_json.decode(_no_body, call.content or b"{}")
+    body = strict_json.decode(_approval_body, call.content or b"{}")
     claim = call.claim("payout_claims", body, call.names[0])
     batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
-    return kept(replies.OK, await batch_life.send(house.context, claim, call.caller, batch))
+    reason = _reason(body.override)
+    answer = await batch_life.send(house.context, claim, call.caller, batch, reason)
+    return kept(replies.OK, answer)
 
 
 async def cancel(house: House, call: Call) -> Reply:

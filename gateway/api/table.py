@@ -404,10 +404,10 @@ def _settlement() -> list[Route]:
             body=JSON_BODY,
             keyed=True,
             summary="Claim an approved batch for sending it to the bank; one claim succeeds",
-            asks=bodies.NoBody,
+            asks=bodies.ApprovalBody,
             may_be_empty=True,
             answers={200: answers.SettlementBatchShown},
-            codes=("not_found", "state_conflict"),
+            codes=("not_found", "state_conflict", "pan_not_allowed"),
         ),
         Route(
             method="POST",

@@ -80,9 +80,18 @@ def approve(batch: str, override: str | None, by: str, **given: str | None) -> N
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--format", "name", type=click.Choice(_FORMAT), default="1c", show_default=True)
 @click.option("--again", is_flag=True, help="Write the same bytes once more, claiming nothing.")
+@click.option("--override", metavar="REASON", help="Why the bank has no batch out of a backup.")
 @_BY
 @options.database
-def export(batch: str, file: str, name: str, again: bool, by: str, **given: str | None) -> None:
+def export(
+    batch: str,
+    file: str,
+    name: str,
+    again: bool,
+    override: str | None,
+    by: str,
+    **given: str | None,
+) -> None:
     """Claim BATCH for sending and write its payout file to FILE (`-` is stdout).
 
     A batch is claimed once: the second who tries is refused, and must not send it. FILE is touched
@@ -95,7 +104,8 @@ def export(batch: str, file: str, name: str, again: bool, by: str, **given: str 
         found = _batch(batch)
         content = await payout_files.payout_file(context, found, name)
         if not again:
-            await batch_life.send(context, _claim(caller, "payout_claims", batch), caller, found)
+            claim = _claim(caller, "payout_claims", batch)
+            await batch_life.send(context, claim, caller, found, override)
         return content
 
     if file == "-":

@@ -21,16 +21,25 @@ from gateway.steps import timed
 
 
 @timed("settlement", "send")
-async def send(context: Context, claim: Claim, caller: Caller, batch: UUID) -> Answer:
+async def send(
+    context: Context, claim: Claim, caller: Caller, batch: UUID, override: str | None = None
+) -> Answer:
     """Claim an approved batch for sending it to the bank; only one claim can succeed.
 
-    Refuses `not_found`, and `state_conflict` where somebody else was first.
+    Refuses `not_found`, and `state_conflict` where somebody else was first, or where the batch was
+    approved before it came out of a backup and no `override` says why the bank has it not.
     """
 
     async def act(conn: Any, cut: Cut) -> dict[str, object]:
         row = await _locked(conn, batch)
         state = next_state(SETTLEMENT_BATCH, row.state, "send")
-        await _move(context, conn, row, "send", state, caller, None)
+        if _may_have_been_sent(row) and override is None:
+            raise Refusal(
+                "state_conflict",
+                "Expected an override with a reason: this batch came out of a backup approved, and"
+                " may have been sent since",
+            )
+        await _move(context, conn, row, "send", state, caller, override)
         return await batch_shown(conn, batch)
 
     return await once(context, claim, new_id(), act, stamps=False)
@@ -64,6 +73,12 @@ async def cancel(
         return await batch_shown(conn, batch)
 
     return await once(context, claim, new_id(), act)
+
+
+def _may_have_been_sent(row: BatchRow) -> bool:
+    if row.restored_at is None or row.approved_at is None:
+        return False
+    return row.approved_at < row.restored_at
 
 
 async def _locked(conn: Any, batch: UUID) -> BatchRow:

@@ -118,7 +118,8 @@ def _files(
 async def payout_file(context: Context, batch: UUID, name: str) -> bytes:
     """The bytes of a batch's payout file in a format.
 
-    Refuses `not_found`, `malformed` for an unknown format, `state_conflict` before approval.
+    Refuses `not_found`, `malformed` for an unknown format, `state_conflict` before approval and
+    once the batch is cancelled: the bank would pay what is owed again elsewhere.
     """
     if name not in FORMATS:
         raise Refusal("malformed", f"Expected a format of {', '.join(FORMATS)}")
@@ -126,6 +127,8 @@ async def payout_file(context: Context, batch: UUID, name: str) -> bytes:
         row = await settlement_store.find(conn, batch)
         if row is None:
             raise Refusal("not_found", "Expected the id of a settlement batch")
+        if row.state == "cancelled":
+            raise Refusal("state_conflict", "Expected a batch to be paid, was cancelled")
         content = await payout_store.find_file(conn, row.number, name)
     if content is None and row.approved_at is not None:
         raise Refusal("state_conflict", "Expected a batch approved since this format is made")

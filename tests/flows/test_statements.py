@@ -327,6 +327,35 @@ async def test_a_batch_out_of_a_backup_is_approved_by_name_and_makes_the_same_or
     assert (approval["by"], approval["reason"]) == ("boss", "the bank says it was not paid")
 
 
+async def test_a_batch_that_was_approved_in_a_backup_is_sent_by_name_alone(region: Region) -> None:
+    await region.load(bill("A"))
+    await region.pay("p", "A", 90_000)
+    batch = batch_id((await region.close("c"))["id"])
+    await region.approve("a", batch)
+    await settlement_store.mark_restored(region.conn, SystemClock().now())
+    context, by = region.worker.context, region.callers["op"]
+    with pytest.raises(Refusal, match=r"state_conflict: .*backup"):
+        await batch_life.send(context, region.claim("op", "s", "payout_claims"), by, batch)
+    claim = region.claim("op", "t", "payout_claims")
+    await batch_life.send(context, claim, by, batch, "the bank has no such orders")
+    sent = (await shown(region, batch))["events"][-1]
+    assert (sent["event"], sent["reason"]) == ("send", "the bank has no such orders")
+
+
+async def test_the_file_of_a_cancelled_batch_is_given_to_nobody(region: Region) -> None:
+    await region.load(bill("A"))
+    await region.pay("p", "A", 90_000)
+    batch = batch_id((await region.close("c"))["id"])
+    await region.approve("a", batch)
+    context = region.worker.context
+    assert await payout_file(context, batch, "1c")
+    claim = region.claim("boss", "x", "cancellations")
+    await batch_life.cancel(context, claim, region.callers["boss"], batch, "a wrong day")
+    for name in ("1c", "ed101", "pain001"):
+        with pytest.raises(Refusal, match=r"state_conflict: .*cancelled"):
+            await payout_file(context, batch, name)
+
+
 async def forget_approval(conn: asyncpg.Connection) -> None:
     """As a backup that was taken before the approval has it."""
     await conn.execute("SET session_replication_role = replica")
