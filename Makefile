@@ -67,7 +67,7 @@ demo: setup ## a region's day from nothing to the audit; its files stay in var/d
 
 .PHONY: test
 test: setup ## the whole suite; kills of processes run last and alone
-	$(BIN)/pytest -n 2 --dist worksteal --ignore tests/faults
+	$(BIN)/pytest -n 2 --dist worksteal --ignore tests/faults --ignore tests/ha
 	$(BIN)/pytest tests/faults
 
 .PHONY: check
@@ -91,8 +91,18 @@ bench: setup ## the table of figures, in less than 20 minutes: measured, must, a
 	$(BIN)/python -m loadtests.bench --json var/bench.json
 
 .PHONY: soak
-soak: setup ## kill -9 under load, ROUNDS=200 times each
-	KOPECK_TEST_ROUNDS=$(ROUNDS) $(BIN)/pytest --timeout 0 tests/faults
+soak: setup ha ## kill -9 under load, ROUNDS=200 times each, and `make ha`
+	KOPECK_TEST_ROUNDS=$(ROUNDS) $(BIN)/pytest --timeout 0 tests/faults tests/upgrades
+
+.PHONY: ha
+ha: setup var/ha/.made ## Patroni, etcd, a synchronous standby: primaries killed and frozen under load
+	@.ci/unpack etcd etcd-server
+	PATH="$$PATH:$$PWD/var/tools/usr/bin:$$PWD/var/ha/bin" $(BIN)/pytest -s --timeout 0 tests/ha
+
+var/ha/.made: tests/ha/requirements.txt $(VENV)/.made
+	@$(BIN)/python -m venv var/ha
+	@var/ha/bin/python -m pip install --quiet --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 .PHONY: fuzz
 fuzz: setup ## parsers under atheris, SECONDS_EACH=60; EXAMPLES=1000000 of the split, 2000 else

@@ -5,9 +5,11 @@ which nothing was sent, leaves its outcome unknown until the same key is answere
 """
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import IO
 
 import asyncpg
@@ -46,6 +48,7 @@ class History:
     def __init__(self, file: IO[str]) -> None:
         self.sent: list[Sent] = []
         self.acknowledged = 0
+        self._moments: list[float] = []
         self._file = file
 
     def send(self, account: str, amount: int) -> Sent:
@@ -58,6 +61,12 @@ class History:
         self._write(ok=sent.key, payment=payment, total=total)
         sent.payment, sent.total = payment, total
         self.acknowledged += 1
+        self._moments.append(time.monotonic())
+
+    def longest_silence(self, since: float) -> float:
+        """For how many seconds nothing was acknowledged, at worst, from a moment until the last."""
+        moments = [since, *(one for one in self._moments if one > since)]
+        return max((later - one for one, later in pairwise(moments)), default=0.0)
 
     def unknown(self) -> list[Sent]:
         return [sent for sent in self.sent if sent.payment is None]

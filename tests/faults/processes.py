@@ -38,8 +38,9 @@ class Gateway:
         inherited = {n: v for n, v in os.environ.items() if not n.startswith(PREFIX)}
         self._environ = {
             **inherited,
-            **environ,
+            # Another path here starts another program: one that was released before.
             "PYTHONPATH": str(ROOT),
+            **environ,
             # What a killed process leaves behind goes with the test's directory.
             "TMPDIR": str(folder),
         }
