@@ -32,7 +32,10 @@ async def run(url: str) -> dict[str, object]:
     conn = await connect(url, "audit")
     try:
         if not await current(conn):
-            raise StartRefused("Expected a database of this version of the schema, was another")
+            raise StartRefused(
+                "Expected a database of this version of the schema, was another: "
+                "run kopeck migrate, or a newer kopeck where the schema is newer"
+            )
         async with conn.transaction(isolation="repeatable_read", readonly=True):
             return await audit(conn)
     finally:

@@ -45,6 +45,7 @@ async def examine(conn: Any, clock: Clock, days: BusinessDays) -> AsyncIterator[
     standing = await Watch(lambda: nullcontext(conn), clock, None, days.late_from).look()
     for finding in _standing(standing):
         yield finding
+    yield _failover(standing.replicas, await postgres.commits_wait(conn))
     for finding in _keys(await keys.listed(conn), clock.now()):
         yield finding
 
@@ -82,6 +83,21 @@ def _replicas(standing: Standing) -> Finding:
     if lag > _LAG_BYTES:
         return look("replicas", told, "See docs/runbooks/ReplicaBehind.md")
     return well("replicas", told)
+
+
+def _failover(replicas: int, waits: bool) -> Finding:
+    """Whether a standby that takes over has what was answered."""
+    if waits and not replicas:
+        advice = "See docs/runbooks/ReplicaMissing.md"
+        return ill("failover", "commits wait for a standby, and none is there", advice)
+    if replicas and not waits:
+        advice = "Set synchronous_standby_names, as docs/high-availability.md says"
+        return look(
+            "failover", "commits wait for no standby: it may lack what was answered", advice
+        )
+    if not replicas:
+        return well("failover", "no standby, and none is waited for")
+    return well("failover", "commits wait for a standby")
 
 
 def _keys(listed: list[keys.Key], now: datetime) -> Iterator[Finding]:

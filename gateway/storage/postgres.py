@@ -154,6 +154,12 @@ def wrong_node(node: str, told: str) -> str:
     )
 
 
+async def commits_wait(conn: asyncpg.Connection) -> bool:
+    """Whether a commit is answered only once a standby has it."""
+    waits: bool = await conn.fetchval("SELECT current_setting('synchronous_standby_names') <> ''")
+    return waits
+
+
 async def assert_writable(conn: asyncpg.Connection) -> None:
     """Raises ReadOnlySQLTransactionError, as a write would, where this server only reads."""
     if await conn.fetchval("SELECT current_setting('transaction_read_only')") == "on":

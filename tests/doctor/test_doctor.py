@@ -76,7 +76,8 @@ async def test_a_region_in_order_is_well(database_url: str) -> None:
     async with region_in(database_url):
         pass
     found = await asyncio.to_thread(examined, database_url)
-    told = ("durability", "schema", "clocks", "connections", "replicas", "suspense", "keys")
+    told = ("durability", "schema", "clocks", "connections", "replicas", "failover", "suspense",
+            "keys")  # fmt: skip
     assert {what: found[what].state for what in told} == dict.fromkeys(told, "well")
 
 

@@ -15,6 +15,11 @@ from pathlib import Path
 import pytest
 
 from gateway.audit import report
+from gateway.calendar import days_of
+from gateway.config import Settings
+from gateway.doctor.database import examine
+from gateway.domain.clock import SystemClock
+from gateway.storage.postgres import connect
 from tests.faults.cluster import SYNCHRONOUS, Pair
 from tests.faults.conftest import region_for_payers
 from tests.faults.history import History, complaints, stored
@@ -51,6 +56,7 @@ async def test_the_gateway_follows_the_standby_that_is_promoted(
     pair: Pair, tmp_path: Path, history: History, record_testsuite_property: Callable[..., None]
 ) -> None:
     secret = await region_for_payers(pair.primary_url)
+    assert await doctor_says(pair.primary_url) == ("well", "commits wait for a standby")
     dice = random.Random(50)
     async with serving(tmp_path, pair.both) as gateway:
         workers = gateway.workers()
@@ -105,16 +111,18 @@ async def test_control_a_standby_that_commits_do_not_wait_for_lacks_payments(
         await pair.caught_up()
         async with serving(tmp_path, pair.both) as gateway:
             payers = Payers(history, secret, gateway.port, seed=23)
+            found = await doctor_says(pair.primary_url)
+            assert found == ("look", "commits wait for no standby: it may lack what was answered")
             pair.stop_standby()
             async with payers.paying():
                 await payers.more(50)
             pair.kill_primary(random.Random(52))
             await pair.start_standby(streams=False)
             await pair.promote()
-            found = complaints(history.sent, await stored(pair.standby_url), settled=False)
+            missed = complaints(history.sent, await stored(pair.standby_url), settled=False)
     finally:
         pair.stop()
-    assert sum("acknowledged and is lost" in line for line in found) >= 50
+    assert sum("acknowledged and is lost" in line for line in missed) >= 50
 
 
 async def test_no_payment_is_acknowledged_before_the_standby_has_it(
@@ -137,6 +145,8 @@ async def test_no_payment_is_acknowledged_before_the_standby_has_it(
         await trying
         for _ in range(3):
             await payers.try_once(late)
+        found = await doctor_says(pair.primary_url)
+        assert found == ("ill", "commits wait for a standby, and none is there")
         shown = {row.key for row in await stored(pair.primary_url)}
         assert {cancelled.key, late.key} <= shown, "Expected commits that only the primary has"
         assert (history.unknown(), payers.answers) == ([cancelled, late], {503: 4})
@@ -145,3 +155,16 @@ async def test_no_payment_is_acknowledged_before_the_standby_has_it(
         pair.kill_primary(random.Random(53))
         await pair.promote()
         assert complaints(history.sent, await stored(pair.standby_url), settled=True) == []
+
+
+async def doctor_says(url: str) -> tuple[str, str]:
+    """State and words of what `kopeck doctor` finds of a failover."""
+    conn = await connect(url, "doctor")
+    try:
+        days = days_of(Settings())
+        async for one in examine(conn, SystemClock(), days):
+            if one.what == "failover":
+                return one.state, one.found
+    finally:
+        await conn.close()
+    raise AssertionError("Expected the doctor to look at failovers")
