@@ -95,13 +95,14 @@ soak: setup ha ## kill -9 under load, ROUNDS=200 times each, and `make ha`
 	KOPECK_TEST_ROUNDS=$(ROUNDS) $(BIN)/pytest --timeout 0 tests/faults tests/upgrades
 
 .PHONY: ha
-ha: setup var/ha/.made ## Patroni, etcd, a synchronous standby: primaries killed and frozen under load
+ha: setup var/ha/.made ## Patroni with a synchronous standby: primaries killed and frozen under load
 	@.ci/unpack etcd etcd-server
 	PATH="$$PATH:$$PWD/var/tools/usr/bin:$$PWD/var/ha/bin" $(BIN)/pytest -s --timeout 0 tests/ha
 
-var/ha/.made: tests/ha/requirements.txt $(VENV)/.made
+var/ha/.made: .ci/ha-requirements.txt $(VENV)/.made
 	@$(BIN)/python -m venv var/ha
-	@var/ha/bin/python -m pip install --quiet --quiet --disable-pip-version-check --requirement $<
+	@var/ha/bin/python -m pip install --quiet --quiet --disable-pip-version-check \
+	    --requirement $<
 	@touch $@
 
 .PHONY: fuzz

@@ -49,10 +49,15 @@ def hosts(url: str) -> list[str]:
 def for_libpq(url: str) -> str:
     """The URL for PostgreSQL's own programs: of several hosts they take the primary as well."""
     parts = urlsplit(url)
-    if len(hosts(url)) == 1 or _TARGET in dict(parse_qsl(parts.query)):
+    if len(hosts(url)) == 1 or _says_which(url):
         return url
     asked = f"{_TARGET}=primary"
     return parts._replace(query=f"{parts.query}&{asked}" if parts.query else asked).geturl()
+
+
+def _says_which(url: str) -> bool:
+    """Whether the URL itself says which hosts will do."""
+    return _TARGET in dict(parse_qsl(urlsplit(url).query))
 
 
 class Primary:
@@ -71,7 +76,8 @@ class Primary:
         """
         known = hosts(url)
         known.sort(key=lambda host: host != self._last)
-        settings.setdefault(_TARGET, WRITES)
+        if not _says_which(url):
+            settings[_TARGET] = WRITES
         if len(known) == 1:
             return await self._connect(url, **settings)
         failures: list[BaseException] = []

@@ -21,6 +21,7 @@ from tests.faults.payers import until
 ROOT = Path(__file__).resolve().parents[2]
 SERVING_AGAIN_S = 60.0
 REPLACED_S = 90.0
+COMMAND_S = 120.0
 # As small as a test needs; nothing about durability differs from the product.
 SMALL = {"shared_buffers": "64MB", "max_wal_size": "512MB", "min_wal_size": "32MB"}
 
@@ -177,6 +178,18 @@ class Database:
 
     def stop(self) -> None:
         self._postgres.stop()
+
+
+def kopeck(*words: str) -> "subprocess.CompletedProcess[str]":
+    """A command of today's, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_S,
+        check=False,
+    )
 
 
 def kill_tree(pgdata: Path, dice: random.Random) -> None:

@@ -24,7 +24,7 @@ from tests.faults.cluster import SYNCHRONOUS, Pair
 from tests.faults.conftest import region_for_payers
 from tests.faults.history import History, complaints, stored
 from tests.faults.payers import PAYERS, Payers, until
-from tests.faults.processes import Gateway
+from tests.faults.processes import Gateway, kopeck
 
 WRITES_AGAIN_S = 90.0
 # A deadline that a test can wait for; the gateway waits two seconds longer than the server.
@@ -76,6 +76,14 @@ async def test_the_gateway_follows_the_standby_that_is_promoted(
         for sent in dice.sample(history.sent, 20):
             assert await payers.ask_again(sent)
     assert (await report.run(pair.both))["problems"] == []
+    # Commands follow as well, those that run PostgreSQL's own programs too.
+    query = ("psql", "--database", pair.both, "-Atc", "SELECT pg_is_in_recovery(), count(*) > 0"
+             " FROM payments")  # fmt: skip
+    assert (await asyncio.to_thread(kopeck, *query)).stdout == "f|t\n"
+    copied = await asyncio.to_thread(
+        kopeck, "backup", str(tmp_path / "backup"), "--database", pair.both
+    )
+    assert copied.returncode == 0, copied.stderr
 
 
 async def test_control_a_gateway_that_knows_one_host_never_writes_again(

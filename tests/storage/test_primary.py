@@ -145,6 +145,10 @@ async def test_a_host_that_only_reads_is_passed_over_and_told_where_it_is_the_on
     assert [one.is_closed() for one in asked.opened] == [True]
     with pytest.raises(StartRefused, match="was none that writes"):
         await connect(f"{database_url},{database_url.partition('?host=')[2]}", "test")
+    either_will_do = await connect(
+        f"{beside(database_url, NOBODY)}&target_session_attrs=any", "test"
+    )
+    await either_will_do.close()
     only_reads = await connect(database_url, "test")
     assert await only_reads.fetchval("SHOW transaction_read_only") == "on"
     await only_reads.close()

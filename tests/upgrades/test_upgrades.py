@@ -7,8 +7,6 @@ the audit, which splits every payment again, finds nothing.
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,7 +19,7 @@ import pytest
 from gateway.audit import report
 from tests.faults.history import History, complaints, stored
 from tests.faults.payers import Payers, until
-from tests.faults.processes import ROOT, SERVING_AGAIN_S, Database, Gateway
+from tests.faults.processes import SERVING_AGAIN_S, Database, Gateway, kopeck
 from tests.upgrades import programs
 from tests.upgrades.programs import RELEASED, Program, Secrets
 
@@ -167,14 +165,3 @@ async def migrate(url: str) -> None:
         assert newest == programs.known_now()
     finally:
         await conn.close()
-
-
-def kopeck(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=SERVING_AGAIN_S * 4,
-        check=False,
-    )
