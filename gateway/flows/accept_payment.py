@@ -14,7 +14,7 @@ from gateway.domain.refusals import Unavailable
 from gateway.flows.commit_group import CommitGroup, Outcome, SplitObserver
 from gateway.flows.context import Context
 from gateway.flows.open_tokens import TokenOpener
-from gateway.flows.patience import PAUSE_S
+from gateway.flows.patience import pauses
 from gateway.journal.db_transaction import moving_money, plan_by_index, writing
 from gateway.journal.group_commit import Accumulator, Committer, commit_apart
 from gateway.journal.sent import send_as_bytes
@@ -159,10 +159,12 @@ class Intake:
     async def _commit(self, requests: list[PaymentRequest]) -> Sequence[Outcome]:
         deadline = time.monotonic() + self._context.settings.commit_deadline_ms / 1000
 
+        waits = pauses()
+
         async def again() -> bool:
             if time.monotonic() >= deadline:
                 return False
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(next(waits))
             return True
 
         return await commit_apart(requests, self._commit_group, to_be_found_out, again)

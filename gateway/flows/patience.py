@@ -5,7 +5,7 @@ Only for attempts that find out by their key, or by their nature, what was alrea
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 from gateway.domain.refusals import Unavailable
@@ -13,12 +13,24 @@ from gateway.flows.context import Context
 from gateway.storage.postgres import to_be_found_out
 
 PAUSE_S = 0.05
+PAUSE_MAX_S = 0.4
 Result = TypeVar("Result")
+
+
+def pauses() -> Iterator[float]:
+    """How many seconds to wait before each further try: longer and longer, so that a primary that
+    has just taken over is not stormed by all who were waiting for one.
+    """
+    pause = PAUSE_S
+    while True:
+        yield pause
+        pause = min(2 * pause, PAUSE_MAX_S)
 
 
 async def patiently(context: Context, attempt: Callable[[], Awaitable[Result]]) -> Result:
     """The attempt's result, tried again until `commit_deadline_s`; then `unavailable`."""
     deadline = time.monotonic() + context.settings.commit_deadline_ms / 1000
+    waits = pauses()
     while True:
         try:
             return await attempt()
@@ -29,4 +41,4 @@ async def patiently(context: Context, attempt: Callable[[], Awaitable[Result]]) 
                 raise Unavailable(
                     "unavailable", "The outcome is unknown; send it again with the same key"
                 ) from error
-        await asyncio.sleep(PAUSE_S)
+        await asyncio.sleep(next(waits))

@@ -12,7 +12,7 @@ from gateway.bills import store as bill_store
 from gateway.domain.bill import Charge
 from gateway.domain.payment import Receipt
 from gateway.domain.refusals import Refusal
-from gateway.flows import accept_payment
+from gateway.flows import accept_payment, patience
 from gateway.flows.find_bill import find as find_bill
 from gateway.flows.find_payments import find
 from gateway.flows.set_terms import set_surcharge
@@ -390,7 +390,7 @@ async def test_a_connection_that_cannot_be_made_ready_is_given_back(
         await ready(conn)
 
     monkeypatch.setattr(accept_payment, "plan_by_index", lost)
-    monkeypatch.setattr(accept_payment, "PAUSE_S", 0)
+    monkeypatch.setattr(patience, "PAUSE_S", 0)
     await region.load(bill("A"))
     assert (await worker.intake.accept(region.payment("p", "A", 1_000))).payment.amount == 1_000
     assert tries == -1
