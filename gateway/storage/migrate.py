@@ -22,6 +22,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = 0x6B6F7065636B
 _LOCK_WAIT_S = 60.0
 _LOCK_POLL_S = 0.1
+# Whoever pays queues behind a migration that waits for a table: rather often than long.
+_TABLE_WAIT = "2s"
+_TRIES = 15
+_AGAIN_S = 0.5
 
 _FILE_NAME = re.compile(r"([0-9]{4})_([a-z0-9_]+)\.sql", re.ASCII)
 
@@ -166,8 +170,27 @@ def _check(known: list[Migration], applied: dict[int, bytes]) -> None:
 
 
 async def _apply(conn: asyncpg.Connection, migration: Migration) -> None:
-    """One file and the note that it is applied, both or neither."""
+    """One file and the note that it is applied, both or neither.
+
+    Payers lock tables in another order than files change them: who loses a deadlock, or waits for
+    too long, lets go of all it has and begins the file again. StartRefused after the last try.
+    """
+    for _ in range(_TRIES):
+        try:
+            await _apply_once(conn, migration)
+        except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
+            await asyncio.sleep(_AGAIN_S)
+        else:
+            return
+    raise StartRefused(
+        f"Expected the tables of migration {migration.number:04}_{migration.name} to be free for a "
+        f"moment, were not in {_TRIES} tries: look for long transactions, and run it again"
+    )
+
+
+async def _apply_once(conn: asyncpg.Connection, migration: Migration) -> None:
     async with conn.transaction():
+        await conn.execute(f"SET LOCAL lock_timeout = '{_TABLE_WAIT}'")
         await conn.execute(migration.sql)
         await conn.execute(
             "INSERT INTO schema_migrations (number, name, sha256) VALUES ($1, $2, $3)",

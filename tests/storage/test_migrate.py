@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from gateway.config import StartRefused
+from gateway.storage import migrate as runner
 from gateway.storage.migrate import (
     LOCK,
     SchemaAltered,
@@ -78,6 +79,57 @@ async def test_a_lock_that_is_never_freed_is_reported_and_not_waited_for_ever(
             await migrate(conn, folder, lock_wait_s=0.1)
     finally:
         await other.close()
+
+
+async def test_a_file_that_loses_a_deadlock_with_payers_is_begun_again(
+    conn: asyncpg.Connection, empty_database_url: str, folder: Path
+) -> None:
+    await migrate(conn, folder)
+    (folder / "0003_wider.sql").write_text(
+        "ALTER TABLE bridge ADD COLUMN name text; SELECT pg_sleep(0.5);"
+        "ALTER TABLE ferry ADD COLUMN name text"
+    )
+    payer = await asyncpg.connect(empty_database_url)
+    try:
+        # So that the one who is made to let go is the migration.
+        await payer.execute("SET deadlock_timeout = '60s'")
+        async with payer.transaction():
+            await payer.execute("SELECT FROM ferry")
+            migrating = asyncio.create_task(migrate(conn, folder))
+            locked = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'bridge'::regclass"
+            while not await payer.fetchval(locked):
+                await payer.execute("SELECT pg_sleep(0.01)")
+            await payer.execute("SELECT FROM bridge")
+            refused = (
+                "SELECT deadlocks > 0 FROM pg_stat_database WHERE datname = current_database()"
+            )
+            assert not migrating.done()
+        assert await migrating == ["0003_wider"]
+        while not await payer.fetchval(refused):
+            await payer.execute("SELECT pg_stat_clear_snapshot(), pg_sleep(0.01)")
+    finally:
+        await payer.close()
+
+
+async def test_tables_that_never_come_free_are_one_line(
+    conn: asyncpg.Connection,
+    empty_database_url: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runner, "_TABLE_WAIT", "50ms")
+    monkeypatch.setattr(runner, "_AGAIN_S", 0.0)
+    await migrate(conn, folder)
+    (folder / "0003_wider.sql").write_text("ALTER TABLE ferry ADD COLUMN name text")
+    reader = await asyncpg.connect(empty_database_url)
+    try:
+        async with reader.transaction():
+            await reader.execute("SELECT FROM ferry")
+            with pytest.raises(StartRefused, match=r"0003_wider to be free .* in 15 tries"):
+                await migrate(conn, folder)
+        assert await migrate(conn, folder) == ["0003_wider"]
+    finally:
+        await reader.close()
 
 
 async def test_a_newer_schema_is_refused(conn: asyncpg.Connection, folder: Path) -> None:
