@@ -8,6 +8,7 @@ from typing import Any
 
 _COLUMNS = 24
 _HEIGHT = 8
+_QUANTILE = "histogram_quantile({}, sum by (le) (rate({}[$__rate_interval])))"
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 _Query = tuple[str, str]
@@ -35,7 +36,6 @@ def expressions() -> list[str]:
 
 def _payers() -> list[dict[str, Any]]:
     seconds = "kopeck_payment_seconds_bucket"
-    quantile = "histogram_quantile({}, sum by (le) (rate({}[$__rate_interval])))"
     answered = "kopeck_http_requests_total"
     return [
         _number("Gateways that answer", "short", 'sum(up{job="kopeck"})'),
@@ -52,9 +52,9 @@ def _payers() -> list[dict[str, Any]]:
         _lines(
             "From request to durable answer",
             "s",
-            (quantile.format(0.5, seconds), "half"),
-            (quantile.format(0.95, seconds), "95 %"),
-            (quantile.format(0.99, seconds), "99 %"),
+            (_QUANTILE.format(0.5, seconds), "half"),
+            (_QUANTILE.format(0.95, seconds), "95 %"),
+            (_QUANTILE.format(0.99, seconds), "99 %"),
         ),
         _lines(
             "Answers by route, 95 % but for payments",
@@ -86,6 +86,12 @@ def _payers() -> list[dict[str, Any]]:
             ),
         ),
         *_rooms(),
+        *_workers(),
+    ]
+
+
+def _workers() -> list[dict[str, Any]]:
+    return [
         _lines(
             "Payments that wait for their group, and are being answered, of as many as may",
             "percentunit",
@@ -95,8 +101,8 @@ def _payers() -> list[dict[str, Any]]:
         _lines(
             "How late a worker's loop comes round",
             "s",
-            (quantile.format(0.5, "kopeck_loop_lag_seconds_bucket"), "half"),
-            (quantile.format(0.99, "kopeck_loop_lag_seconds_bucket"), "99 %"),
+            (_QUANTILE.format(0.5, "kopeck_loop_lag_seconds_bucket"), "half"),
+            (_QUANTILE.format(0.99, "kopeck_loop_lag_seconds_bucket"), "99 %"),
         ),
         _lines(
             "Lines of the log that nobody read in time",
@@ -106,8 +112,8 @@ def _payers() -> list[dict[str, Any]]:
         _lines(
             "Splitting one payment",
             "s",
-            (quantile.format(0.5, "kopeck_split_seconds_bucket"), "half"),
-            (quantile.format(0.99, "kopeck_split_seconds_bucket"), "99 %"),
+            (_QUANTILE.format(0.5, "kopeck_split_seconds_bucket"), "half"),
+            (_QUANTILE.format(0.99, "kopeck_split_seconds_bucket"), "99 %"),
         ),
         _lines(
             "Processes started again in an hour",
@@ -238,7 +244,6 @@ def _settlement() -> list[dict[str, Any]]:
 def _database() -> list[dict[str, Any]]:
     per_second = "max by (instance) (rate(kopeck_database_{}_total[$__rate_interval]))"
     hit, read = per_second.format("blocks_hit"), per_second.format("blocks_read")
-    commits = "histogram_quantile({}, sum by (le) (rate({}[$__rate_interval])))"
     share = "max(kopeck_database_connections / kopeck_database_connections_max)"
     free = "min by (instance) (kopeck_disk_free_bytes / kopeck_disk_size_bytes)"
     return [
@@ -249,14 +254,14 @@ def _database() -> list[dict[str, Any]]:
         _lines(
             "A commit group, first statement to commit",
             "s",
-            (commits.format(0.5, "kopeck_commit_seconds_bucket"), "half"),
-            (commits.format(0.99, "kopeck_commit_seconds_bucket"), "99 %"),
+            (_QUANTILE.format(0.5, "kopeck_commit_seconds_bucket"), "half"),
+            (_QUANTILE.format(0.99, "kopeck_commit_seconds_bucket"), "99 %"),
         ),
         _lines(
             "Payments of one commit group",
             "short",
-            (commits.format(0.5, "kopeck_commit_group_size_bucket"), "half"),
-            (commits.format(0.99, "kopeck_commit_group_size_bucket"), "99 %"),
+            (_QUANTILE.format(0.5, "kopeck_commit_group_size_bucket"), "half"),
+            (_QUANTILE.format(0.99, "kopeck_commit_group_size_bucket"), "99 %"),
         ),
         _lines(
             "Commits, rollbacks and deadlocks",
@@ -287,8 +292,8 @@ def _database() -> list[dict[str, Any]]:
         _lines(
             "How long a connection of the pool was waited for",
             "s",
-            (commits.format(0.5, "kopeck_database_pool_wait_seconds_bucket"), "half"),
-            (commits.format(0.99, "kopeck_database_pool_wait_seconds_bucket"), "99 %"),
+            (_QUANTILE.format(0.5, "kopeck_database_pool_wait_seconds_bucket"), "half"),
+            (_QUANTILE.format(0.99, "kopeck_database_pool_wait_seconds_bucket"), "99 %"),
         ),
         _lines(
             "Who waited for a connection in vain",

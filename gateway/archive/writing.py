@@ -20,7 +20,7 @@ from gateway.archive.manifest import ArchivedBatch, ArchivedFile, ArchivedSeal, 
 from gateway.config import StartRefused
 from gateway.domain import merkle
 from gateway.storage import leaves
-from gateway.storage.migrate import current
+from gateway.storage.migrate import assert_current
 from gateway.storage.postgres import connect
 
 _MONTH: Final = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])")
@@ -38,8 +38,7 @@ async def write(url: str, month: str, archives: Path) -> dict[str, object]:
         raise StartRefused(f"Expected no archive of {month} in {archives}, there is one")
     conn = await connect(url, "archive")
     try:
-        if not await current(conn):
-            raise StartRefused("Expected a database of this version of the schema, was another")
+        await assert_current(conn)
         async with conn.transaction(isolation="repeatable_read", readonly=True):
             seals = archived_seals(await store.seals(conn))
             batches = await _batches(conn, month, first, beyond, seals)
@@ -63,8 +62,7 @@ async def known_seals(url: str) -> list[ArchivedSeal]:
     """The seals of a database, for the files of a month to be held against."""
     conn = await connect(url, "archive")
     try:
-        if not await current(conn):
-            raise StartRefused("Expected a database of this version of the schema, was another")
+        await assert_current(conn)
         seals = archived_seals(await store.seals(conn))
     finally:
         await conn.close()

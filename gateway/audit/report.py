@@ -11,8 +11,7 @@ from gateway.audit import arrivals, obligations, seals, store, store_obligations
 from gateway.audit.history import plan_of
 from gateway.audit.replay import AuditPlan, Replay
 from gateway.audit.terms import Terms
-from gateway.config import StartRefused
-from gateway.storage.migrate import current
+from gateway.storage.migrate import assert_current
 from gateway.storage.postgres import connect
 from splitcore import FeeRule, amount_for_total, fee
 
@@ -31,11 +30,7 @@ async def run(url: str) -> dict[str, object]:
     """Audit a database: counts, sums in kopecks, and `problems`, empty where everything holds."""
     conn = await connect(url, "audit")
     try:
-        if not await current(conn):
-            raise StartRefused(
-                "Expected a database of this version of the schema, was another: "
-                "run kopeck migrate, or a newer kopeck where the schema is newer"
-            )
+        await assert_current(conn)
         async with conn.transaction(isolation="repeatable_read", readonly=True):
             return await audit(conn)
     finally:

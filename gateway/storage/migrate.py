@@ -126,6 +126,15 @@ async def current(conn: asyncpg.Connection, directory: Path = MIGRATIONS) -> boo
     return applied == {migration.number: migration.sha256 for migration in migrations(directory)}
 
 
+async def assert_current(conn: asyncpg.Connection) -> None:
+    """Raises StartRefused for a command that reads what only this version's schema has."""
+    if not await current(conn):
+        raise StartRefused(
+            "Expected a database of this version of the schema, was another: "
+            "run kopeck migrate, or a newer kopeck where the schema is newer"
+        )
+
+
 async def sufficient(conn: asyncpg.Connection, directory: Path = MIGRATIONS) -> bool:
     """Whether all that the code needs is applied, for readiness; changes nothing.
 

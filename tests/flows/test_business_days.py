@@ -114,7 +114,11 @@ async def test_the_january_backlog_is_one_batch_with_its_days_told_apart(region:
         await region.approve("a", batch_id(str(batch["id"])), on=worker)
         orders = await region.conn.fetch("SELECT DISTINCT order_date, purpose FROM payouts")
         assert [row["order_date"] for row in orders] == [date(2026, 1, 12)]
-        assert "за 30.12.2025-11.01.2026" in orders[0]["purpose"]
+        (purpose,) = (row["purpose"] for row in orders)
+        assert purpose == (
+            "Перечисление платежей населения за ЖКУ за 30.12.2025-11.01.2026, реестр"
+            f" 2 от 11.01.2026 ({batch['id']}). НДС не облагается"
+        )
         content = await payout_file(worker.context, batch_id(str(batch["id"])), "1c")
         assert "Дата=12.01.2026\r\n".encode("cp1251") in content
         assert "Дата=11.01.2026\r\n".encode("cp1251") not in content
