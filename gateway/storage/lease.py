@@ -69,7 +69,8 @@ class Lease:
 
     async def give_back(self) -> None:
         """The connection is the pool's again."""
-        if not self.lost:
+        # One that is closed may be ours still, or in the pool's hands already.
+        with suppress(asyncpg.InterfaceError):
             self.conn.remove_log_listener(self._hear)
         await self._pool.release(self.conn)
 
