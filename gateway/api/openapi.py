@@ -292,12 +292,13 @@ def _responses(route: Route) -> dict[str, Any]:
             "description": "Done",
             "content": {kind: {"schema": schema} for kind in route.answer_types},
         }
+        told = dict(route.headers)
         if route.keyed:
+            told["Idempotency-Replayed"] = "true where this was answered before"
+        if told:
             responses[str(status)]["headers"] = {
-                "Idempotency-Replayed": {
-                    "description": "true where this was answered before",
-                    "schema": {"type": "string"},
-                }
+                name: {"description": text, "schema": {"type": "string"}}
+                for name, text in told.items()
             }
     by_status: dict[int, list[str]] = {}
     for code in codes_of(route):

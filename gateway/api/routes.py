@@ -67,6 +67,7 @@ class Route:
     takes: tuple[str, ...] = ()
     form: tuple[str, ...] = ()
     answer_types: tuple[str, ...] = ("application/json",)
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def check(routes: list[Route]) -> None:

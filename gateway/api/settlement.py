@@ -12,7 +12,7 @@ from gateway.api.payments import kept
 from gateway.api.replies import Reply
 from gateway.domain import ids
 from gateway.domain.refusals import Refusal
-from gateway.flows import acts, agreements, batch_life, close_batch, payout_files, reports
+from gateway.flows import acts, agreements, batch_life, close_batch, reports
 from gateway.methods.pan import contains_pan
 
 # The 1C exchange is text of windows-1251 by its own header.
@@ -29,6 +29,12 @@ REPORT_TYPES: Final = {
 }
 
 ACT_TYPE: Final = "application/pdf"
+
+# Whether a batch was claimed for sending by this very request, so that two who fetch one file know
+# which of them sends it.
+CLAIM_HEADER: Final = "Payout-Claim"
+CLAIMED_NOW: Final = replies.header(CLAIM_HEADER, "now")
+CLAIMED_BEFORE: Final = replies.header(CLAIM_HEADER, "before")
 
 _batch_body = msgspec.json.Decoder(bodies.SettlementBatchBody)
 _approval_body = msgspec.json.Decoder(bodies.ApprovalBody)
@@ -85,12 +91,13 @@ def _reason(text: str | None) -> str | None:
 
 
 async def payout_file(house: House, call: Call) -> Reply:
-    """GET /v1/settlement-batches/{id}/payout-file: the same bytes for ever."""
+    """GET /v1/settlement-batches/{id}/payout-file: the same bytes for ever; the first claims."""
     kind = _format(call, "1c", PAYOUT_FILE_TYPES)
     batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
-    content = await payout_files.payout_file(house.context, batch, kind)
+    content, claimed = await batch_life.fetch(house.context, call.caller, batch, kind)
     name = f"{call.names[0]}.{kind}.{_ENDINGS[kind]}"
-    return Reply(replies.OK, content, PAYOUT_FILE_TYPES[kind], _as_file(name))
+    extra = _as_file(name) + (CLAIMED_NOW if claimed else CLAIMED_BEFORE)
+    return Reply(replies.OK, content, PAYOUT_FILE_TYPES[kind], extra)
 
 
 async def report(house: House, call: Call) -> web.StreamResponse:

@@ -433,8 +433,15 @@ def _payouts() -> list[Route]:
             name="payout_file",
             view=settlement.payout_file,
             roles=READERS,
-            summary="The bank's file of an approved batch, the same bytes for ever",
+            summary="The bank's file of an approved batch, the same bytes for ever;"
+            " the first to fetch it claims the batch for sending",
             answers={200: None},
+            headers=(
+                (
+                    settlement.CLAIM_HEADER,
+                    "now where this request claimed the batch, before where it was claimed already",
+                ),
+            ),
             answer_types=tuple(settlement.PAYOUT_FILE_TYPES.values()),
             formats=tuple(settlement.PAYOUT_FILE_TYPES),
             codes=("not_found", "state_conflict"),

@@ -1,6 +1,7 @@
 """A batch after its approval: sent by whoever claims it first, or cancelled before it is sent."""
 
-from typing import Any
+from hashlib import blake2b
+from typing import Any, Final
 from uuid import UUID
 
 from gateway.domain.ids import new_id
@@ -12,12 +13,16 @@ from gateway.flows import tell_recipients
 from gateway.flows.answers import once
 from gateway.flows.close_batch import batch_shown
 from gateway.flows.context import Answer, Context
+from gateway.flows.payout_files import payout_file
 from gateway.journal.rows import Cut
 from gateway.payouts import store as payout_store
 from gateway.payouts.store import Move, Returned
 from gateway.settlement import store as settlement_store
 from gateway.settlement.store import BatchRow
 from gateway.steps import timed
+
+# The role of whoever brings files to the bank.
+SENDER: Final = "operator"
 
 
 @timed("settlement", "send")
@@ -43,6 +48,39 @@ async def send(
         return await batch_shown(conn, batch)
 
     return await once(context, claim, new_id(), act, stamps=False)
+
+
+@timed("payouts", "file")
+async def fetch(context: Context, caller: Caller, batch: UUID, name: str) -> tuple[bytes, bool]:
+    """The bytes of a batch's payout file, and whether this call has claimed the batch for them.
+
+    What left the house may be paid, so the first who takes a file of an approved batch is who sends
+    it, as `kopeck settle export` has it: afterwards nobody can claim it or cancel it. Later ones
+    get the same bytes, and are told that they came later. Whoever only reads gets them once they
+    are claimed. Refuses as `payout_file` and `send` do.
+    """
+    await payout_file(context, batch, name)
+    if not await _is_unclaimed(context, batch):
+        return await payout_file(context, batch, name), False
+    if caller.role != SENDER:
+        raise Refusal("state_conflict", "Expected a batch that somebody has claimed for sending")
+    # A key with a space is none that came over HTTP.
+    fingerprint = blake2b(batch.bytes, digest_size=16).digest()
+    claim = Claim(caller.number, f"payout-file {new_id().hex}", "payout_claims", fingerprint)
+    try:
+        await send(context, claim, caller, batch)
+    except Refusal:
+        # Somebody may have been first a moment ago.
+        if await _is_unclaimed(context, batch):
+            raise
+        return await payout_file(context, batch, name), False
+    return await payout_file(context, batch, name), True
+
+
+async def _is_unclaimed(context: Context, batch: UUID) -> bool:
+    async with context.connection() as conn:
+        row = await settlement_store.find(conn, batch)
+    return row is not None and row.state == "approved"
 
 
 @timed("settlement", "cancel")

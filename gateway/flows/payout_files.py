@@ -26,7 +26,6 @@ from gateway.payouts.files import ed101, one_c, pain001
 from gateway.payouts.files.order import Order, Party
 from gateway.settlement import store as settlement_store
 from gateway.settlement.store import BatchRow, PositionRow
-from gateway.steps import timed
 
 FORMATS = ("1c", "ed101", "pain001")
 _GROUP = "pi_"
@@ -114,7 +113,6 @@ def _files(
     yield "pain001", pain001.write(payer, named, local, message, settings.pain_version)
 
 
-@timed("payouts", "file")
 async def payout_file(context: Context, batch: UUID, name: str) -> bytes:
     """The bytes of a batch's payout file in a format.
 

@@ -28,6 +28,8 @@ class Gate(Struct, frozen=True):
     limits: Limits
     # What comes stays, and a batch gets no other payments: it may be looked at before the lock.
     awaited: Sequence[Awaited] = ()
+    # Nor does it change where the money of a closed batch came from.
+    out_of_backup: bool = False
 
     def check(self, row: BatchRow, positions: Sequence[PositionRow], *, named: bool) -> None:
         """Raises InvariantBroken or Refusal state_conflict, as payouts.plausibility does, and
@@ -37,7 +39,7 @@ class Gate(Struct, frozen=True):
             told = "; ".join(map(_told, self.awaited))
             raise Refusal("state_conflict", f"Expected all money of the batch to be there; {told}")
         orders = sum(position.payable for position in positions)
-        restored = row.restored_at is not None
+        restored = row.restored_at is not None or self.out_of_backup
         check(orders, self.owed, self.before, self.limits, restored=restored, named=named)
 
 
@@ -50,11 +52,12 @@ async def look(context: Context, batch: UUID) -> Gate | None:
             return None
         owed = await settlement_store.ledger_owes(conn, row.number)
         before = await settlement_store.paid_before(conn, row.number, HISTORY_MAX)
+        out_of_backup = await settlement_store.out_of_backup(conn, row.number)
         held = settings.hold_payouts_until_arrived == "yes"
         awaited = await arrival_store.awaited(conn, row.number) if held else []
     most = settings.batch_payout_max_roubles * 100
     limits = Limits(most, settings.payout_jump_times, settings.payout_jump_from_roubles * 100)
-    return Gate(owed, before, limits, awaited)
+    return Gate(owed, before, limits, awaited, out_of_backup)
 
 
 def _told(one: Awaited) -> str:

@@ -44,8 +44,8 @@ def check(
     if restored:
         raise Refusal(
             "state_conflict",
-            "Expected an override with a reason: this batch came out of a backup and may have been"
-            " paid since",
+            "Expected an override with a reason: this batch, or one cancelled that it pays for,"
+            " came out of a backup and may have been paid since",
         )
     usual = max(before, default=0)
     if len(before) < HISTORY_MIN or orders <= limits.jump_from:

@@ -85,6 +85,29 @@ _PAID_BEFORE = """
 _RESTORED = """
     UPDATE settlement_batches SET restored_at = $1 WHERE state IN ('cut', 'closed', 'approved')
 """
+# Recipients whom a batch pays what batches out of a backup owed them and that were cancelled since:
+# owed again at once, or carried from batch to batch, or cancelled once more.
+_OUT_OF_BACKUP = """
+    WITH RECURSIVE again AS (
+        SELECT m.recipient, m.settlement_batch
+        FROM settlement_batches AS b JOIN returned_money AS m ON m.from_batch = b.number
+        WHERE b.restored_at IS NOT NULL AND b.state = 'cancelled'
+        UNION
+        SELECT a.recipient, f.settlement_batch
+        FROM again AS a
+        JOIN positions AS p
+            ON p.settlement_batch = a.settlement_batch AND p.recipient = a.recipient
+        JOIN settlement_batches AS b ON b.number = p.settlement_batch
+        CROSS JOIN LATERAL (
+            SELECT p.settlement_batch + 1 AS settlement_batch WHERE p.carried_out > 0
+            UNION ALL
+            SELECT m.settlement_batch FROM returned_money AS m
+            WHERE b.state = 'cancelled' AND m.from_batch = p.settlement_batch
+              AND m.recipient = p.recipient) AS f)
+    SELECT EXISTS (
+        SELECT FROM again AS a JOIN positions AS p USING (settlement_batch, recipient)
+        WHERE a.settlement_batch = $1 AND p.payable > 0)
+"""
 # What does not fit this memory goes to disk; a sort by plan would move every record once more.
 _STRINGING = "SET LOCAL work_mem = '32MB'; SET LOCAL enable_sort = off"
 # Places are given in the order that reports are read in.
@@ -324,6 +347,12 @@ async def paid_before(conn: Any, number: int, batches: int) -> list[int]:
 async def mark_restored(conn: Any, at: datetime) -> None:
     """Mark the batches that may have been paid since the backup that they came out of."""
     await conn.execute(_RESTORED, at)
+
+
+async def out_of_backup(conn: Any, number: int) -> bool:
+    """Whether a batch pays anything that a batch out of a backup owed before it was cancelled."""
+    found: bool = await conn.fetchval(_OUT_OF_BACKUP, number)
+    return found
 
 
 async def laid_out(conn: Any, number: int) -> bool:

@@ -1,5 +1,6 @@
 """Bank statements, claims and cancellations over HTTP: statuses and shapes of the contract."""
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -94,6 +95,36 @@ async def test_one_claim_and_no_cancellation_after_it(region: Gateway) -> None:
     assert (sent.status, sent.json["state"]) == (200, "sent")
     other = await region.send("POST", f"{path}/send", {}, role="operator2", key="two")
     assert (other.status, other.code) == (409, "state_conflict")
+    body = {"reason": "wrong requisites"}
+    late = await region.send("POST", f"{path}/cancel", body, role="approver", key="x")
+    assert (late.status, late.code) == (409, "state_conflict")
+
+
+async def test_the_first_who_fetches_a_file_has_claimed_the_batch(region: Gateway) -> None:
+    path = await approved(region)
+    file = f"{path}/payout-file?format=1c"
+    # Reading is no claim, and bytes that nobody answers for are given to nobody.
+    looked = await region.send("GET", file, role="auditor")
+    assert (looked.status, looked.code) == (409, "state_conflict")
+    assert (await region.send("GET", path, role="auditor")).json["state"] == "approved"
+    roles = ("operator", "operator2") * 3
+    fetched = await asyncio.gather(*(region.send("GET", file, role=role) for role in roles))
+    # Whoever meets another's claim under way is asked to come again.
+    given = [one for one in fetched if one.status == 200]
+    assert {one.code for one in fetched if one.status != 200} <= {"state_conflict"}
+    assert [one.headers["Payout-Claim"] for one in given].count("now") == 1
+    again = await region.send("GET", file, role="operator2")
+    assert (again.status, again.headers["Payout-Claim"]) == (200, "before")
+    assert {one.content for one in given} == {again.content}
+    assert (await region.send("GET", file, role="auditor")).content == again.content
+    shown = (await region.send("GET", path, role="auditor")).json
+    assert (shown["state"], [one["event"] for one in shown["events"]]) == (
+        "sent",
+        ["approve", "send"],
+    )
+    # The bank may pay it by now: it is neither claimed once more nor owed again.
+    twice = await region.send("POST", f"{path}/send", {}, role="operator", key="late")
+    assert (twice.status, twice.code) == (409, "state_conflict")
     body = {"reason": "wrong requisites"}
     late = await region.send("POST", f"{path}/cancel", body, role="approver", key="x")
     assert (late.status, late.code) == (409, "state_conflict")

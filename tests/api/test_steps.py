@@ -198,9 +198,9 @@ async def settlement(gateway: Gateway) -> None:
         await gateway.send("GET", f"{batch}/payout-file?format=1c", role="operator")
         for _ in range(2):
             await post(gateway, f"{batch}/approve", {}, "approver")
-        await gateway.send("GET", f"{batch}/payout-file?format=1c", role="operator")
         for _ in range(2):
             await post(gateway, f"{batch}/send", {})
+        await gateway.send("GET", f"{batch}/payout-file?format=1c", role="operator")
         await post(gateway, f"{batch}/cancel", {"reason": "so"}, "approver")
         await receiver.until_heard(3)
     kind = {"Content-Type": "text/plain"}

@@ -342,6 +342,31 @@ async def test_a_batch_that_was_approved_in_a_backup_is_sent_by_name_alone(regio
     assert (sent["event"], sent["reason"]) == ("send", "the bank has no such orders")
 
 
+@pytest.mark.parametrize("approved", [False, True])
+async def test_a_batch_out_of_a_backup_keeps_its_mark_through_cancellations(
+    region: Region, approved: bool
+) -> None:
+    """Cancelled and closed again its money would go out under new orders without a word."""
+    context, boss = region.worker.context, region.callers["boss"]
+    await region.load(bill("A"))
+    await region.pay("p", "A", 90_000)
+    batch = batch_id((await region.close("c"))["id"])
+    if approved:
+        await region.approve("a", batch)
+    await settlement_store.mark_restored(region.conn, SystemClock().now())
+    for n in range(3):
+        claim = region.claim("boss", f"x{n}", "cancellations")
+        await batch_life.cancel(context, claim, boss, batch, "so")
+        batch = batch_id((await region.close(f"c{n}"))["id"])
+        with pytest.raises(Refusal, match=r"state_conflict: .*backup"):
+            await region.approve(f"b{n}", batch)
+    await region.approve("d", batch, override="the bank has none of its orders")
+    # What has nothing of it is approved as ever.
+    await region.pay("q", "A", 10_000)
+    await region.approve("e", batch_id((await region.close("f"))["id"]))
+    await check(region)
+
+
 async def test_the_file_of_a_cancelled_batch_is_given_to_nobody(region: Region) -> None:
     await region.load(bill("A"))
     await region.pay("p", "A", 90_000)
