@@ -5,7 +5,7 @@ import msgspec
 from gateway.api import bodies, decode, encode, replies, strict_json
 from gateway.api.call import Call, House
 from gateway.api.replies import Reply
-from gateway.domain.refusals import Refusal
+from gateway.api.versions import method
 from gateway.flows import set_terms
 
 _recipient_body = msgspec.json.Decoder(bodies.RecipientBody)
@@ -30,10 +30,7 @@ async def list_all(house: House, call: Call) -> Reply:
 
 async def put_surcharge(house: House, call: Call) -> Reply:
     """PUT /v1/surcharges/{method}: in force for payments from now on."""
-    number = decode.METHOD_NUMBERS.get(call.names[0])
-    if number is None:
-        names = ", ".join(decode.METHOD_NUMBERS)
-        raise Refusal("not_found", f"Expected a method of {names}")
+    number = method(call.names[0])
     rule = decode.fee_rule(strict_json.decode(_fee_body, call.content))
     await set_terms.set_surcharge(house.context, call.caller, number, rule)
     shown = {"method": call.names[0], **encode.fee_members(rule)}

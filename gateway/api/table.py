@@ -26,6 +26,7 @@ from gateway.api import (
     reconciliation_routes,
     scans,
     settlement,
+    version_routes,
 )
 from gateway.api.routes import EVERYBODY, JSON_BODY, NO_BODY, STREAM, Route
 from gateway.billers import xml
@@ -60,6 +61,7 @@ def routes() -> list[Route]:
         *_bills(),
         *_codes(),
         *_terms(),
+        *version_routes.routes(),
         *agreement_routes.routes(),
         *_reports(),
         *_settlement(),

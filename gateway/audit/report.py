@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from gateway.audit import arrivals, obligations, seals, store, store_obligations
+from gateway.audit import arrivals, obligations, seals, store, store_obligations, store_parties
 from gateway.audit.history import plan_of
 from gateway.audit.replay import AuditPlan, Replay
 from gateway.audit.terms import Terms
@@ -63,6 +63,8 @@ async def audit(conn: asyncpg.Connection) -> dict[str, object]:
     async for problem in obligations.broken(conn):
         complain(problem)
     async for problem in arrivals.wrong(conn):
+        complain(problem)
+    async for problem in store_parties.broken(conn):
         complain(problem)
     unsealed = await store.unsealed(conn)
     for problem in seals.missing(unsealed):

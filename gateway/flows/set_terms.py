@@ -1,6 +1,9 @@
 """Recipients and fee rules, set by an operator; rules are in force from their commit on."""
 
 from datetime import datetime
+from typing import Any
+
+from msgspec import structs
 
 from gateway.domain.party import Caller, Recipient
 from gateway.domain.refusals import Refusal
@@ -10,6 +13,8 @@ from gateway.flows.patience import patiently
 from gateway.journal.db_transaction import cutting
 from gateway.methods import contains_pan
 from gateway.parties import store as party_store
+from gateway.parties import store_versions as version_store
+from gateway.parties.store_versions import RecipientVersion, SurchargeVersion
 from gateway.payouts.centre import TRIAL_CENTRE, party
 from gateway.payouts.files import one_c
 from gateway.payouts.files.order import Order
@@ -24,7 +29,8 @@ NO_FEE = FeeRule()
 async def set_recipient(
     context: Context, caller: Caller, recipient: Recipient, accept_inn: bool
 ) -> None:
-    """Write a recipient and put its commission in force.
+    """Write a recipient, put its commission in force, and keep it as a version of its own; the
+    same again changes nothing.
 
     Refuses `account_key_invalid`, `inn_invalid` (unless `accept_inn`), `malformed`,
     `fee_out_of_range`.
@@ -38,13 +44,26 @@ async def set_recipient(
             context.connection() as conn,
             cutting(conn),
         ):
-            now = context.clock.now()
-            before = await party_store.find(conn, recipient.id)
-            number = await party_store.set_recipient(conn, recipient, now, caller.number)
-            if before is None or (before[1].commission or NO_FEE) != rule:
-                await splitting_store.add_commission(conn, number, rule, now, caller.number)
+            await _set(conn, recipient, rule, context.clock.now(), caller.number)
 
     await patiently(context, attempt)
+
+
+async def _set(conn: Any, recipient: Recipient, rule: FeeRule, now: datetime, caller: int) -> None:
+    before = await party_store.find(conn, recipient.id)
+    last = None
+    if before is not None:
+        last = (await version_store.latest(conn, [before[0]])).get(before[0])
+    told = structs.replace(recipient, commission=rule)
+    if before is not None and last is not None and told == before[1] == last.recipient:
+        return
+    number = await party_store.set_recipient(conn, recipient, now, caller)
+    known = last is not None and last.recipient.commission == rule
+    terms_version = last.terms_version if last is not None and known else None
+    if terms_version is None or before is None or before[1].commission != rule:
+        terms_version = await splitting_store.add_commission(conn, number, rule, now, caller)
+    version = 1 if last is None else last.version + 1
+    await version_store.add(conn, number, version, told, terms_version, now, caller)
 
 
 @timed("splitting", "surcharge")
@@ -76,6 +95,25 @@ async def recipients(context: Context) -> list[Recipient]:
     """Every recipient, by id."""
     async with context.connection() as conn:
         return list((await party_store.find_all(conn)).values())
+
+
+async def recipient_versions(
+    context: Context, recipient: str, before: int, limit: int
+) -> list[RecipientVersion]:
+    """What a recipient was below a version, the newest first; refuses `not_found`."""
+    async with context.connection() as conn:
+        number = (await party_store.numbers(conn, [recipient])).get(recipient)
+        if number is None:
+            raise Refusal("not_found", "Expected the id of a recipient")
+        return await version_store.page(conn, number, before, limit)
+
+
+async def surcharge_versions(
+    context: Context, method: int, before: int, limit: int
+) -> list[SurchargeVersion]:
+    """What payments by a method cost on top below a version, the newest first."""
+    async with context.connection() as conn:
+        return await version_store.surcharges(conn, method, before, limit)
 
 
 def check_fee(rule: FeeRule) -> None:

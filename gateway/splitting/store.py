@@ -109,10 +109,13 @@ async def next_version(conn: Any) -> int:
 
 async def add_commission(
     conn: Any, recipient: int, rule: FeeRule, at: datetime, caller: int
-) -> None:
-    """Put a commission rule in force; the caller of this holds the cut lock."""
+) -> int:
+    """Put a commission rule in force, by its terms version; the caller of this holds the cut
+    lock.
+    """
     version = await next_version(conn)
     await conn.execute(_ADD_COMMISSION, recipient, version, *rule, at, caller)
+    return version
 
 
 async def add_surcharge(conn: Any, method: int, rule: FeeRule, at: datetime, caller: int) -> None:

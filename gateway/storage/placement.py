@@ -75,6 +75,7 @@ PLACES: Final[Mapping[str, Place]] = {
     # A copy on each node.
     "callers": _everywhere(_WHOM),
     "recipients": _everywhere(_WHOM),
+    "recipient_versions": _everywhere("one row a change of a recipient"),
     "commission_terms": _everywhere("fee rules: one row a change"),
     "surcharge_terms": _everywhere("fee rules: one row a change"),
     "agreements": _everywhere(_AGREED),

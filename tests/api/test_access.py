@@ -40,6 +40,8 @@ MATRIX = {
     "GET /v1/recipients": "-o-u-",
     "PUT /v1/recipients/{id}": "-o---",
     "PUT /v1/surcharges/{method}": "-o---",
+    "GET /v1/recipients/{id}/versions": "-opu-",
+    "GET /v1/surcharges/{method}/versions": "-opu-",
     "POST /v1/agreements": "-o---",
     "POST /v1/agreements/{id}/approve": "--p--",
     "POST /v1/agreements/{id}/reject": "--p--",

@@ -193,6 +193,9 @@ async def a_day(world: World, conn: asyncpg.Connection) -> None:
         account = BankAccount(bic, number)
         recipient = Recipient(id_, f"ООО {id_}", "supplier", "7707083893", None, account, rule)
         await set_terms.set_recipient(world.context, operator, recipient, False)
+    # The last one is changed once more, its commission too.
+    changed = structs.replace(recipient, name="ООО «Новое имя»", commission=FeeRule(ppm=7_000))
+    await set_terms.set_recipient(world.context, operator, changed, False)
     await set_terms.set_surcharge(world.context, operator, 0, FeeRule(10_000, 0, 100))
     await world.load("2026-10", 90_000)
     await world.owe()
@@ -395,6 +398,15 @@ DAMAGE = [
     ("a withdrawal deleted", "DELETE FROM obligation_reductions", "obligation_overpaid"),
     ("an approval by the loader", "UPDATE obligations SET loaded_by ="
      " (SELECT approved_by FROM settlement_batches WHERE number = 1)", "approval_by_loader"),
+    ("a recipient's account", "UPDATE recipients SET account = '40702810138250123017'"
+     " WHERE id = 'heat'", "recipient_changed"),
+    ("a version deleted", "DELETE FROM recipient_versions WHERE version = 1 AND recipient ="
+     " (SELECT recipient FROM recipient_versions WHERE version = 2)", "recipient_version_missing"),
+    ("a version under another number", "UPDATE recipient_versions SET version = 3"
+     " WHERE version = 2", "recipient_version_missing"),
+    ("a version's commission is another's",
+     "UPDATE commission_terms SET set_by = set_by + 1 WHERE version ="
+     " (SELECT terms_version FROM recipient_versions WHERE version = 2)", "terms_version_wrong"),
 ]  # fmt: skip
 
 
