@@ -188,13 +188,14 @@ async def damaged(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 async def a_day(world: World, conn: asyncpg.Connection) -> None:
     await world.intake.start()
     operator = world.callers["operator"]
+    recipient: Recipient
     for id_, (number, bic) in ACCOUNTS.items():
         rule = FeeRule(15_000) if id_ == "heat" else None
         account = BankAccount(bic, number)
         recipient = Recipient(id_, f"ООО {id_}", "supplier", "7707083893", None, account, rule)
         await set_terms.set_recipient(world.context, operator, recipient, False)
-    # The last one is changed once more, its commission too.
-    changed = structs.replace(recipient, name="ООО «Новое имя»", commission=FeeRule(ppm=7_000))
+    # And what has two versions.
+    changed = structs.replace(recipient, name="ООО «Новое имя»", commission=FeeRule(7_000))
     await set_terms.set_recipient(world.context, operator, changed, False)
     await set_terms.set_surcharge(world.context, operator, 0, FeeRule(10_000, 0, 100))
     await world.load("2026-10", 90_000)
