@@ -214,10 +214,16 @@ class Settings:
     barcode_templates: Path | None = _setting(Path, None)
 
     # No batch pays more than this, whoever approves it. One that pays so many times what the
-    # greatest of the last ones paid, and above so much, is approved by a named override alone.
+    # greatest of the last ones paid, and above so much, is approved by a named override alone; so
+    # is an order that is such a jump for its recipient, once so many are known; the first to a
+    # recipient above so much; and one above so much to another account than was paid last.
     batch_payout_max_roubles: int = _setting(_whole(1, 9_999_999_999), 9_999_999_999)
     payout_jump_times: int = _setting(_whole(2, 1_000), 10)
+    payout_jump_after: int = _setting(_whole(1, 30), 3)
     payout_jump_from_roubles: int = _setting(_whole(0, 9_999_999_999), 10_000_000)
+    payout_order_jump_from_roubles: int = _setting(_whole(0, 9_999_999_999), 3_000_000)
+    payout_first_from_roubles: int = _setting(_whole(0, 9_999_999_999), 10_000_000)
+    payout_changed_from_roubles: int = _setting(_whole(0, 9_999_999_999), 100_000)
     # The VAT that the centre's commission has in it, as acts say it; 0: it is not subject to any.
     commission_vat_percent: int = _setting(_whole(0, 30), 0)
     # Whether a batch is approved only once the money of all its payments has come.

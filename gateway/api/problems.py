@@ -22,6 +22,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "request_timeout": (408, "The body did not arrive in time"),
     "idempotency_key_in_progress": (409, "The first request with this key is still worked on"),
     "state_conflict": (409, "The present state does not allow this"),
+    "ledger_mismatch": (409, "What would be paid is not what the ledger owes"),
     "token_replayed": (409, "The wallet token was used before"),
     "body_too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "The body is in a form that is not taken"),

@@ -395,7 +395,7 @@ def _settlement() -> list[Route]:
             asks=bodies.ApprovalBody,
             may_be_empty=True,
             answers={200: answers.SettlementBatchShown},
-            codes=("not_found", "state_conflict", "pan_not_allowed"),
+            codes=("not_found", "state_conflict", "ledger_mismatch", "pan_not_allowed"),
         ),
         Route(
             method="POST",

@@ -15,6 +15,16 @@ PAYOUT_CHECKS: Final[dict[str, str]] = {
         LEFT JOIN recipients AS r ON r.number = recipient
         WHERE coalesce(owed.payable, -1) <> coalesce(paid.amount, -2)
     """,
+    "judged_balance_wrong": """
+        SELECT 'position of ' || coalesce(r.id, '?') || ' in settlement batch ' || settlement_batch,
+               'carries on what is not what was left when its batch was judged'
+        FROM (SELECT settlement_batch, recipient, carried_out FROM positions
+              WHERE carried_out <> 0
+                AND settlement_batch IN (SELECT settlement_batch FROM judged_batches)) AS p
+        FULL JOIN judged_balances AS j USING (settlement_batch, recipient)
+        LEFT JOIN recipients AS r ON r.number = recipient
+        WHERE p.carried_out IS DISTINCT FROM j.amount
+    """,
     "duplicate_payouts": """
         SELECT 'payout to ' || r.id || ' of settlement batch ' || p.settlement_batch,
                'paid ' || count(*) || ' times'

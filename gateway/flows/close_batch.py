@@ -31,7 +31,7 @@ from gateway.flows import agreed_days, batch_days, cover_obligations, tell_recip
 from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
 from gateway.flows.patience import patiently
-from gateway.flows.payout_files import number_orders, prepare_payouts
+from gateway.flows.payout_files import number_orders, plan_payouts, store_payouts
 from gateway.flows.payout_gate import Gate, look
 from gateway.flows.seal_batches import seal_all
 from gateway.journal import store as journal_store
@@ -141,7 +141,8 @@ async def approve(
     """Approve a closed batch and prepare its payouts: `{"id", "state": "approved", …}`.
 
     `override` is why a batch that the machine finds unlikely is right. Refuses `not_found`,
-    `state_conflict`, and `forbidden` for whoever closed it or loaded an obligation it pays on.
+    `state_conflict`, `ledger_mismatch`, and `forbidden` for whoever closed it or loaded an
+    obligation it pays on.
     """
     # No money leaves before what it is for is sealed.
     await seal_all(context)
@@ -174,13 +175,15 @@ async def _approve(
         raise Refusal("state_conflict", "Expected a batch that stays closed; approve it again")
     now = context.clock.now()
     positions = await settlement_store.positions(conn, row.number)
-    gate.check(row, positions, named=override is not None)
+    planned = await plan_payouts(context, conn, row, positions, now)
+    gate.check(row, positions, planned, named=override is not None)
     await settlement_store.approve(conn, row, state, now, caller.number)
     await settlement_store.add_event(
         conn, row.number, "approve", state, now, caller.number, override
     )
-    await prepare_payouts(context, conn, row, positions, now)
+    await store_payouts(context, conn, row, planned, now)
     payouts = await payout_store.of_batch(conn, row.number)
+    await gate.keep(conn, row, positions, payouts, now)
     await tell_recipients.of_batch(conn, now, "approve", row, payouts)
     return await batch_shown(conn, batch)
 

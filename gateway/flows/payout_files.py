@@ -10,6 +10,8 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
 from gateway.agreements import store as agreement_store
 from gateway.calendar import BatchDays
 from gateway.calendar import store as calendar_store
@@ -17,7 +19,7 @@ from gateway.calendar.store import PositionDaysRow
 from gateway.domain.agreement import AgreementVersion
 from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, derived_id, shown
 from gateway.domain.party import Recipient
-from gateway.domain.refusals import InvariantBroken, Refusal
+from gateway.domain.refusals import Refusal
 from gateway.flows.context import Context
 from gateway.parties import store as party_store
 from gateway.payouts import store as payout_store
@@ -30,7 +32,17 @@ from gateway.settlement.store import BatchRow, PositionRow
 FORMATS = ("1c", "ed101", "pain001")
 _GROUP = "pi_"
 
-Payouts = Sequence[tuple[UUID, int, Order]]
+
+class Planned(Struct, frozen=True):
+    """A payout before it is stored: its id, the recipient's number and id, and its order."""
+
+    id: UUID
+    number: int
+    recipient: str
+    order: Order
+
+
+Payouts = Sequence[Planned]
 
 
 async def number_orders(conn: Any, batch: int) -> None:
@@ -40,30 +52,30 @@ async def number_orders(conn: Any, batch: int) -> None:
     await settlement_store.number_orders(conn, batch, recipients, numbers)
 
 
-async def prepare_payouts(
+async def plan_payouts(
     context: Context,
     conn: Any,
     batch: BatchRow,
     positions: Sequence[PositionRow],
     at: datetime,
-) -> None:
-    """Store one payout for each positive position and the file of them all.
+) -> Payouts:
+    """One payout for each positive position, with the requisites as they stand now.
 
-    The orders of the file add up to what the positions owe, or nothing is approved. They are dated
-    a working day: today, or the next where the cut-off is past or nobody works.
+    The orders are dated a working day: today, or the next where the cut-off is past or nobody
+    works.
     """
     day = context.days.order_date(at)
     days = await calendar_store.find(conn, batch.number)
     own = {row.recipient: row for row in await calendar_store.of_positions(conn, batch.number)}
-    payer = await _payer(conn)
     known = {
         recipient.id: (number, recipient)
         for number, recipient in (await party_store.find_all(conn)).items()
     }
     agreed = await agreement_store.recipients_in_force(conn, at)
-    owed = [position for position in positions if position.payable > 0]
     payouts = []
-    for position in owed:
+    for position in positions:
+        if position.payable <= 0:
+            continue
         number, recipient = known[position.recipient]
         if position.order_number is None:
             # Counted before positions had numbers.
@@ -77,14 +89,22 @@ async def prepare_payouts(
             recipient=party(_as_agreed(recipient, agreed.get(recipient.id))),
             purpose=_purpose(batch, days, own.get(position.recipient)),
         )
-        payouts.append((derived_id(batch.id, position.recipient), number, order))
-    orders = [order for _, _, order in payouts]
-    if sum(order.amount_kopecks for order in orders) != sum(p.payable for p in owed):
-        raise InvariantBroken("Expected payment orders that add up to what is owed")
+        payout = derived_id(batch.id, position.recipient)
+        payouts.append(Planned(payout, number, recipient.id, order))
+    return payouts
+
+
+async def store_payouts(
+    context: Context, conn: Any, batch: BatchRow, payouts: Payouts, at: datetime
+) -> None:
+    """Store payouts that were judged, and the files of them all."""
+    payer = await _payer(conn)
+    day = context.days.order_date(at)
     files = list(_files(context, batch, payer, payouts, day, at))
     await settlement_store.set_payer(conn, batch.number, payer.account, payer.bic)
     if payouts:
-        await payout_store.add(conn, batch.number, day, payouts)
+        rows = [(one.id, one.number, one.order) for one in payouts]
+        await payout_store.add(conn, batch.number, day, rows)
     for name, content in files:
         await payout_store.add_file(conn, batch.number, name, content, at)
 
@@ -104,12 +124,12 @@ def _files(
 ) -> Iterator[tuple[str, bytes]]:
     settings = context.settings
     local = at.astimezone(ZoneInfo(settings.timezone))
-    orders = [order for _, _, order in payouts]
+    orders = [one.order for one in payouts]
     yield "1c", one_c.write(payer, orders, local)
     author = settings.ed_author or ed101.author_of(payer.bic)
     yield "ed101", ed101.write(payer, orders, day, batch.number, author, settings.ed_receiver)
     message = (shown(SETTLEMENT_BATCH, batch.id), shown(_GROUP, batch.id))
-    named = [(shown(PAYOUT, payout), order) for payout, _, order in payouts]
+    named = [(shown(PAYOUT, one.id), one.order) for one in payouts]
     yield "pain001", pain001.write(payer, named, local, message, settings.pain_version)
 
 

@@ -1,6 +1,6 @@
 """SQL of payouts, of the files that were made of them, and of what the bank said became of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,7 @@ from msgspec import Struct
 from gateway.domain.refusals import InvariantBroken
 from gateway.payouts.files.order import Order
 from gateway.payouts.matching import Known
+from gateway.payouts.plausibility import Habit
 from gateway.payouts.statements.lines import Statement
 
 _NUMBERS = "SELECT nextval('payment_order_numbers') FROM generate_series(1, $1)"
@@ -84,6 +85,29 @@ _ADD_DISCREPANCIES = """
     SELECT $1, u.line, u.kind, u.payout, u.amount
     FROM unnest($2::int[], $3::text[], $4::uuid[], $5::bigint[]) AS u (line, kind, payout, amount)
 """
+# What came back, or never went, says nothing of where a recipient is paid.
+_HABITS = """
+    SELECT r.id, count(*) AS payouts, max(p.amount) AS greatest,
+           (array_agg(p.bic || ' ' || p.account ORDER BY p.settlement_batch DESC))[1] AS account
+    FROM payouts AS p JOIN recipients AS r ON r.number = p.recipient
+    WHERE p.settlement_batch < $1 AND p.state NOT IN ('cancelled', 'returned')
+      AND p.settlement_batch >= coalesce((
+          SELECT min(number) FROM (
+              SELECT b.number FROM settlement_batches AS b
+              WHERE b.number < $1 AND b.approved_at IS NOT NULL
+              ORDER BY b.number DESC LIMIT $2) AS last), 0)
+    GROUP BY r.id
+"""
+# Of those who were not paid for so long: all payouts are looked through.
+_OLD_HABITS = """
+    SELECT r.id, count(*) AS payouts, max(p.amount) AS greatest,
+           (array_agg(p.bic || ' ' || p.account ORDER BY p.settlement_batch DESC))[1] AS account
+    FROM payouts AS p JOIN recipients AS r ON r.number = p.recipient
+    WHERE p.settlement_batch < $1 AND p.state NOT IN ('cancelled', 'returned')
+      AND r.id = ANY ($2::text[])
+    GROUP BY r.id
+"""
+HABITS_TIMEOUT_S = 60.0
 STATEMENT_LOCK = 7303
 _UNITS = 999
 _THOUSANDS = 1000
@@ -133,6 +157,21 @@ async def order_numbers(conn: Any, count: int) -> list[int]:
 async def of_batch(conn: Any, batch: int) -> list[PayoutRow]:
     """The payouts of a batch by recipient id."""
     return [PayoutRow(*row.values()) for row in await conn.fetch(_OF_BATCH, batch)]
+
+
+async def habits(
+    conn: Any, batch: int, batches: int, whom: Mapping[str, int], least: int
+) -> dict[str, Habit]:
+    """What recipients (ids) were paid in the last approved `batches` before this one; those of
+    `whom` who are not among them, and are to have more than `least` kopecks, in all before.
+    """
+    rows = await conn.fetch(_HABITS, batch, batches, timeout=HABITS_TIMEOUT_S)
+    found = {whose: Habit(*habit) for whose, *habit in rows}
+    rare = [one for one, amount in whom.items() if amount > least and one not in found]
+    if rare:
+        rows = await conn.fetch(_OLD_HABITS, batch, rare, timeout=HABITS_TIMEOUT_S)
+        found |= {whose: Habit(*habit) for whose, *habit in rows}
+    return found
 
 
 async def move(

@@ -66,16 +66,6 @@ _BY_NUMBERS = """
     SELECT number, state FROM settlement_batches WHERE number = ANY ($1::int[])
     ORDER BY number FOR UPDATE
 """
-# What the double entry says recipients are owed, less what stays to be carried: for batches that
-# have no payouts yet. What a cancelled batch never put in a payout was never taken off either.
-_LEDGER_OWES = """
-    SELECT (SELECT coalesce(sum(credit_kopecks - debit_kopecks), 0) FROM ledger
-            WHERE ledger_account = 'recipients' AND settlement_batch = $1)
-         + (SELECT coalesce(sum(amount), 0) FROM returned_money
-            WHERE settlement_batch = $1 AND payout IS NULL)
-         + (SELECT coalesce(sum(carried_in - carried_out), 0) FROM positions
-            WHERE settlement_batch = $1)
-"""
 _PAID_BEFORE = """
     SELECT sum(p.payable)::bigint AS paid
     FROM settlement_batches AS b JOIN positions AS p ON p.settlement_batch = b.number
@@ -332,11 +322,6 @@ async def events(conn: Any, number: int) -> list[BatchEvent]:
 async def lock_states(conn: Any, numbers: Sequence[int]) -> dict[int, str]:
     """The states of these batches, which nobody else moves on until the commit."""
     return {row["number"]: row["state"] for row in await conn.fetch(_BY_NUMBERS, numbers)}
-
-
-async def ledger_owes(conn: Any, number: int) -> int:
-    """Kopecks that the ledger says a batch without payouts is to pay."""
-    return int(await conn.fetchval(_LEDGER_OWES, number, timeout=COUNT_TIMEOUT_S))
 
 
 async def paid_before(conn: Any, number: int, batches: int) -> list[int]:

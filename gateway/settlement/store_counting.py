@@ -190,6 +190,13 @@ async def net(conn: Any, number: int) -> Netting:
     unpack them. The audit adds them up again in SQL.
     """
     await conn.execute(_SEEN, timeout=COUNT_TIMEOUT_S)
+    return await add_up(conn, number)
+
+
+async def add_up(conn: Any, number: int) -> Netting:
+    """As `net`, of a batch that was counted: all of its rows are seen. Settings of the database
+    transaction are changed, so it comes last in one that asks for other things.
+    """
     await conn.execute(_STRINGING)
     places = {row["plan"]: (row["parts"], row["recipients"]) for row in await conn.fetch(_PLACES)}
     netting = Netting(places)

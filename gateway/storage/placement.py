@@ -112,6 +112,8 @@ PLACES: Final[Mapping[str, Place]] = {
     "positions": _coordinator(_DAYS),
     "position_days": _coordinator(_DAYS),
     "waiting_balances": _coordinator(_DAYS),
+    "judged_batches": _coordinator("one row a batch"),
+    "judged_balances": _coordinator(_DAYS),
     "payouts": _coordinator(_DAYS),
     "payout_files": _coordinator("a file a batch"),
     "acts": _coordinator("a file a recipient and batch"),

@@ -26,7 +26,7 @@ STATUSES = {
     404: "not_found",
     405: "method_not_allowed",
     408: "request_timeout",
-    409: "idempotency_key_in_progress state_conflict token_replayed",
+    409: "idempotency_key_in_progress state_conflict ledger_mismatch token_replayed",
     413: "body_too_large",
     415: "unsupported_media_type",
     417: "expectation_failed",

@@ -301,6 +301,8 @@ DAMAGE = [
     ("a carry",
      "UPDATE positions SET carried_in = -5, payable = payable - 5 WHERE settlement_batch = 2"
      " AND payable > 5", "carry_broken"),
+    ("a balance that was judged", "INSERT INTO judged_balances VALUES (1, 1, 5)",
+     "judged_balance_wrong"),
     ("a batch's count", "UPDATE settlement_batches SET payments = payments + 1",
      "batch_count_wrong"),
     ("a payout's amount", "UPDATE payouts SET amount = amount + 1", "payout_wrong"),
