@@ -4,8 +4,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
+from gateway.domain.party import BankAccount
 from gateway.domain.refusals import Refusal
+from gateway.flows import set_terms
 from gateway.flows.seal_batches import seal_all
 from gateway.storage.migrate import migrations
 from tests.flows.region import Region, batch_id, bill
@@ -27,6 +30,15 @@ NOT_PAID = (
 async def closed(region: Region, key: str, amount: int = 90_000) -> UUID:
     await region.pay(f"pay {key}", "A", amount)
     return batch_id((await region.close(f"close {key}"))["id"])
+
+
+async def move_account(region: Region, whose: str) -> None:
+    """The recipient names another account of another bank."""
+    context = region.worker.context
+    before = await set_terms.find_recipient(context, whose)
+    account = BankAccount("044030790", "40703810990200000032")
+    changed = structs.replace(before, bank_account=account)
+    await set_terms.set_recipient(context, region.callers["op"], changed, False)
 
 
 async def swap(region: Region, change: str, number: int) -> None:
@@ -197,10 +209,7 @@ async def test_a_first_payout_and_a_changed_account(region: Region) -> None:
             await region.approve("a2", second, on=worker)
         await region.approve("b2", second, on=worker, override="the contract is of May")
         await region.approve("a3", await closed(region, "3", 20_000), on=worker)
-        await region.conn.execute(
-            "UPDATE recipients SET bic = '044030790', account = '40703810990200000032'"
-            " WHERE id = 'waste'"
-        )
+        await move_account(region, "waste")
         fourth = await closed(region, "4", 20_000)
         with pytest.raises(Refusal, match="to waste are for another account than was paid last"):
             await region.approve("a4", fourth, on=worker)
@@ -223,10 +232,7 @@ async def test_by_default_a_region_begins_without_a_word(region: Region) -> None
     await region.load(bill("A"))
     for n in range(4):
         await settled(region, str(n), 90_000 if n else 100)
-        await region.conn.execute(
-            "UPDATE recipients SET bic = '044030790', account = '40703810990200000032'"
-            " WHERE id = 'heat'"
-        )
+        await move_account(region, "heat")
     await check(region)
 
 
