@@ -155,10 +155,15 @@ def single_requests(secret: str, bodies: Iterator[dict[str, Any]]) -> list[bytes
     return requests
 
 
-def bulk_request(secret: str, bodies: Iterator[dict[str, Any]], path: str, key: str) -> bytes:
-    """Many payments or bills in one request, a JSON object a line."""
+def bulk_request(
+    secret: str, bodies: Iterator[dict[str, Any]], path: str, key: str, *, brief: bool = False
+) -> bytes:
+    """Many payments or bills in one request, a JSON object a line; `brief` outcomes come without
+    the payments themselves.
+    """
     content = b"".join(orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE) for body in bodies)
     head = f"Idempotency-Key: {key}\r\nContent-Type: application/x-ndjson\r\n"
+    head += "Prefer: return=minimal\r\n" if brief else ""
     return request(path, secret, head, content)
 
 

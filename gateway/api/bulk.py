@@ -3,7 +3,7 @@
 Lines that came together are queued as one bunch, which waits for a place instead of being refused,
 so a stream goes as fast as payments become durable. A window bounds what is in flight. A caller
 that sends everything before it reads anything would block both ends; what it does not take yet is
-put aside on disk.
+put aside on disk. `Prefer: return=minimal` asks for outcomes without the payments themselves.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from gateway.api.bulk_lines import BulkLines
 from gateway.api.call import Call, House
 from gateway.api.failures import told
 from gateway.api.payments import failed_as, outcome_of
+from gateway.api.preferences import APPLIED, MINIMAL, wants_minimal
 from gateway.api.spool import PIECE_BYTES, Spool
 from gateway.domain.payment import METHODS, PaymentRequest, Receipt
 from gateway.domain.refusals import Refusal, Unavailable
@@ -48,12 +49,15 @@ async def take(house: House, call: Call) -> web.StreamResponse:
     if not call.request.body_exists:
         raise Refusal("malformed", "Expected a body, a payment a line")
     headers = {"Content-Type": replies.NDJSON, **replies.SAFE_HEADERS}
+    brief = wants_minimal(call.request)
+    if brief:
+        headers[APPLIED] = MINIMAL
     response = web.StreamResponse(status=replies.OK, headers=headers)
     if call.request.version == HttpVersion10:
         response.force_close()
     window: Window = asyncio.Queue(WINDOW)
     with Spool() as spool:
-        outcomes = _Outcomes(house, call, response, spool)
+        outcomes = _Outcomes(house, call, response, spool, brief=brief)
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(outcomes.answer(window))
@@ -99,8 +103,15 @@ class _Outcomes:
     """Writes outcomes in their order, never waiting for a caller that does not read yet."""
 
     def __init__(
-        self, house: House, call: Call, response: web.StreamResponse, spool: Spool
+        self,
+        house: House,
+        call: Call,
+        response: web.StreamResponse,
+        spool: Spool,
+        *,
+        brief: bool,
     ) -> None:
+        self._written = encode.bulk_brief if brief else encode.bulk_outcome
         self._telemetry = house.telemetry
         self._request = call.request
         self._response = response
@@ -143,7 +154,7 @@ class _Outcomes:
             method, outcome = UNKNOWN_METHOD, line
         if isinstance(outcome, Receipt):
             self._counts[method, outcome_of(outcome)] += 1
-            return encode.bulk_outcome(index, replies.CREATED, outcome.payment, outcome.replayed)
+            return self._written(index, replies.CREATED, outcome.payment, outcome.replayed)
         self._counts[method, failed_as(outcome)] += 1
         return encode.bulk_problem(index, problems.as_object(*told(outcome)))
 

@@ -203,6 +203,19 @@ def bulk_outcome(index: int, status: int, found: Payment, replayed: bool) -> byt
     return _usual(begin, found, end) or begin + _encode(_shown(found))[1:-1] + end
 
 
+def bulk_brief(index: int, status: int, found: Payment, replayed: bool) -> bytes:
+    """The same without the payment itself: its id, and whether it is accepted or in suspense."""
+    end = b',"replayed":true}\n' if replayed else b"}\n"
+    id_, state = found.id.bytes.hex().encode(), found.state.encode()
+    return b'{"index":%d,"status":%d,"id":"pay_%b","state":"%b"%b' % (
+        index,
+        status,
+        id_,
+        state,
+        end,
+    )
+
+
 def bulk_problem(index: int, members: dict[str, object]) -> bytes:
     """One line of a bulk answer for a payment that was not taken."""
     return orjson.dumps({"index": index, **members}, option=orjson.OPT_APPEND_NEWLINE)

@@ -198,6 +198,9 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     if route.formats:
         schema = {"type": "string", "enum": list(route.formats), "default": route.formats[0]}
         found.append({"name": "format", "in": "query", "required": False, "schema": schema})
+    if route.preferences:
+        schema = {"type": "string", "examples": list(route.preferences)}
+        found.append({"name": "Prefer", "in": "header", "required": False, "schema": schema})
     if route.keyed:
         found.append(
             {

@@ -68,6 +68,7 @@ class Route:
     form: tuple[str, ...] = ()
     answer_types: tuple[str, ...] = ("application/json",)
     headers: tuple[tuple[str, str], ...] = ()
+    preferences: tuple[str, ...] = ()
 
 
 def check(routes: list[Route]) -> None:

@@ -28,6 +28,7 @@ from gateway.api import (
     settlement,
     version_routes,
 )
+from gateway.api.preferences import APPLIED, MINIMAL
 from gateway.api.routes import EVERYBODY, JSON_BODY, NO_BODY, STREAM, Route
 from gateway.billers import xml
 from gateway.flows.scan import Scan
@@ -125,6 +126,8 @@ def _payments() -> list[Route]:
             asks=bodies.BulkPaymentBody,
             answers={200: None},
             answer_types=("application/x-ndjson",),
+            preferences=(MINIMAL,),
+            headers=((APPLIED, "The preference that was followed, if any"),),
         ),
         Route(
             method="GET",

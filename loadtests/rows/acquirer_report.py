@@ -50,7 +50,7 @@ class ReportLoad:
 
 def report_row(load: ReportLoad, bulk: BulkLoad, runs: int, rows: int = ROWS) -> Row:
     """One file of `rows` rows, and as many payments in one bulk request, in turns."""
-    turns = Turns(runs, lambda: load.per_second(rows), lambda: bulk.per_second(rows, 1))
+    turns = Turns(runs, lambda: load.per_second(rows), lambda: bulk.per_second(rows, 1, brief=True))
     return Row(
         name="acquirer_report",
         what=f"an acquirer's file of {rows} rows, from file to durable",

@@ -14,8 +14,9 @@ DURABLE = '"status":201'
 # Eight transfers of 128 bytes, as a ledger of fixed-size records keeps them.
 FIXED_RECORDS = 8 * 128
 SECONDS_MAX = 120.0
-# Payments a request, and requests.
-BULK = ((1_000, 20), (20_000, 1))
+# Payments a request, requests, and how many of them at a time: a worker that waits for a commit
+# reads what came in the meantime, and a request of a few groups has nothing more to be read.
+BULK = ((1_000, 20, 4), (20_000, 1, 1))
 
 
 def bulk_part(stage: Stage) -> Iterator[Row]:
@@ -23,8 +24,9 @@ def bulk_part(stage: Stage) -> Iterator[Row]:
     gateway, peers = stage.stocked(), stage.peers
     load = BulkLoad(gateway)
     disk = Disk(peers)
-    for lines, requests in BULK:
-        yield bulk_row(load, peers, stage.runs, lines, requests)
+    for lines, requests, connections in BULK:
+        yield bulk_row(load, peers, stage.runs, lines, requests, connections)
+    yield whole_row(load, stage.runs)
     yield disk.row()
 
 
@@ -36,13 +38,17 @@ class BulkLoad:
         self._name = name
         self._runs = counting()
 
-    def per_second(self, lines: int, requests: int) -> float:
-        """Durable payments a second of `requests` requests with `lines` payments each."""
+    def per_second(
+        self, lines: int, requests: int, connections: int = 1, *, brief: bool = False
+    ) -> float:
+        """Durable payments a second of `requests` requests with `lines` payments each; `brief`
+        outcomes come without the payments themselves, as those of plain SQL do.
+        """
         run = f"{self._name}{next(self._runs)}"
         bodies = households.payments(self._gateway.accounts, lines * requests, run)
         plan = http_load.Plan(
             port=self._gateway.port,
-            connections=1,
+            connections=connections,
             seconds=SECONDS_MAX,
             status=200,
             token=DURABLE,
@@ -51,26 +57,51 @@ class BulkLoad:
         path, secret = "/v1/payments/bulk", self._gateway.acquirer
         made = [
             households.bulk_request(
-                secret, (next(bodies) for _ in range(lines)), path, f"{run}-{number}"
+                secret,
+                (next(bodies) for _ in range(lines)),
+                path,
+                f"{run}-{number}",
+                brief=brief,
             )
             for number in range(requests)
         ]
         return http_load.load(plan, made).per_second * lines
 
 
-def bulk_row(load: BulkLoad, peers: Peers, runs: int, lines: int, requests: int) -> Row:
+def whole_row(load: BulkLoad, runs: int) -> Row:
+    """What it costs to be told the payments themselves, with all shares, instead of outcomes."""
+    lines, requests, connections = BULK[-1]
+    turns = Turns(
+        runs,
+        lambda: load.per_second(lines, requests, connections),
+        lambda: load.per_second(lines, requests, connections, brief=True),
+    )
+    return Row(
+        name="bulk_whole",
+        what=f"bulk, {lines} payments a request, each answered whole",
+        measured=Figure("payments/s", turns.measured),
+        peer="the same with outcomes alone (Prefer: return=minimal)",
+        against=Figure("payments/s", turns.against),
+        foreign_cores=turns.foreign_cores,
+    )
+
+
+def bulk_row(
+    load: BulkLoad, peers: Peers, runs: int, lines: int, requests: int, connections: int
+) -> Row:
     """Bulk requests of `lines` payments."""
     rows = [payment_rows(lines * requests, f"peer{lines}-{run}") for run in range(runs)]
     turns = Turns(
         runs,
-        lambda: load.per_second(lines, requests),
+        lambda: load.per_second(lines, requests, connections, brief=True),
         lambda: peers.insert_groups(rows.pop()),
     )
     return Row(
         name=f"bulk_{lines}",
-        what=f"bulk, {lines} payments a request, durable",
+        what=f"bulk, {lines} payments a request, {connections} at a time, durable",
         measured=Figure("payments/s", turns.measured),
-        peer="INSERT … SELECT unnest … ON CONFLICT, payment rows alone, groups of 1000",
+        peer="INSERT … SELECT unnest … ON CONFLICT, payment rows alone, groups of 1000,"
+        " told their ids",
         against=Figure("rows/s", turns.against),
         must=Goal(0.4, "higher"),
         aim=Goal(0.6, "higher"),

@@ -72,6 +72,50 @@ async def test_outcomes_come_in_order_and_bad_lines_are_refused_alone(region: Ga
     assert "4111111111111111" not in orjson.dumps(outcomes).decode()
 
 
+@pytest.mark.parametrize(
+    ("told", "brief"),
+    [
+        ("return=minimal", True),
+        ('respond-async, Return = "Minimal"; x=1', True),
+        ("return=representation, return=minimal", False),
+        ("returns=minimal", False),
+        ("minimal", False),
+        ("", False),
+    ],
+)
+async def test_who_prefers_it_is_told_outcomes_without_the_payments(
+    region: Gateway, told: str, brief: bool
+) -> None:
+    body = b"".join(
+        [
+            line("m1"),
+            line("m2", amount=0),
+            line("m3", subscriber_account="999"),
+            line("m1"),
+            line("m1", reference="other"),
+        ]
+    )
+    outcomes = await sent(region, body, Prefer=told)
+    assert [outcome["status"] for outcome in outcomes] == [201, 422, 201, 201, 422]
+    first, low, held, again, reused = outcomes
+    assert (low["code"], reused["code"]) == ("amount_out_of_range", "idempotency_key_reused")
+    assert ("shares" in first, "shares" in held) == (not brief, not brief)
+    if brief:
+        assert first == {"index": 0, "status": 201, "id": first["id"], "state": "accepted"}
+        assert held == {"index": 2, "status": 201, "id": held["id"], "state": "suspense"}
+        assert again == {**first, "index": 3, "replayed": True}
+    shown = await region.send("GET", f"/v1/payments/{first['id']}", role="acquirer")
+    assert shown.json["reference"] == payment()["reference"]
+
+
+async def test_an_answer_says_which_preference_it_followed(region: Gateway) -> None:
+    for told, applied in (("return=minimal", "return=minimal"), ("wait=1", None)):
+        answer = await region.send(
+            "POST", "/v1/payments/bulk", line("p"), role="acquirer", headers={"Prefer": told}
+        )
+        assert answer.headers.get("Preference-Applied") == applied
+
+
 async def test_same_key_through_either_door_is_one_payment(region: Gateway) -> None:
     single = await region.pay(payment(amount=1), key="k")
     (outcome,) = await sent(region, line("k"))
