@@ -4,6 +4,7 @@ Every form is made at the approval, from the same orders, so that whichever the 
 the same; the bank is given one of them.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -31,6 +32,7 @@ from gateway.settlement.store import BatchRow, PositionRow
 
 FORMATS = ("1c", "ed101", "pain001")
 _GROUP = "pi_"
+FILES_S = 120
 
 
 class Planned(Struct, frozen=True):
@@ -97,10 +99,15 @@ async def plan_payouts(
 async def store_payouts(
     context: Context, conn: Any, batch: BatchRow, payouts: Payouts, at: datetime
 ) -> None:
-    """Store payouts that were judged, and the files of them all."""
+    """Store payouts that were judged, and the files of them all.
+
+    Files of ten thousand orders take seconds of processor time: payers of this worker do not wait
+    for them, and the database does not take the transaction for one that nobody ends.
+    """
     payer = await _payer(conn)
     day = context.days.order_date(at)
-    files = list(_files(context, batch, payer, payouts, day, at))
+    await payout_store.allow_pause(conn, FILES_S)
+    files = await asyncio.to_thread(lambda: list(_files(context, batch, payer, payouts, day, at)))
     await settlement_store.set_payer(conn, batch.number, payer.account, payer.bic)
     if payouts:
         rows = [(one.id, one.number, one.order) for one in payouts]

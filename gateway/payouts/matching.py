@@ -36,6 +36,8 @@ NUMBER_LENGTH_MAX: Final = 6
 _NUMBERS_MAX: Final = 20
 _BACK: Final = re.compile(r"возвр|rtrn|return", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?<![0-9.,])([0-9]{1,6})(?![0-9]|[.,][0-9])")
+_LONG_NUMBER: Final = re.compile(r"(?<![0-9])[0-9]{10,20}(?![0-9])")
+_BANKS_OWN: Final = ("301", "302", "303", "474", "603")
 _DAY: Final = re.compile(r"\b([0-3][0-9])\.([01][0-9])\.(20)?([0-9]{2})\b")
 
 
@@ -153,8 +155,33 @@ def _agrees(line: Line, one: Known) -> bool:
         return _same(line.other_inn, one.inn) and _same(line.other_bic, one.bic)
     if instruction_of(line) == one.id or line.other_account == one.account:
         return True
-    # A bank gives back from an account of its own: the recipient's bank, or ours.
-    return line.other_bic is not None and line.other_bic in (one.bic, one.payer_bic)
+    return _bank_gives_back(line, one)
+
+
+def _bank_gives_back(line: Line, one: Known) -> bool:
+    """Whether the recipient's bank, or ours, gives back from an account of its own, and it is told
+    whose order that was.
+
+    Many return under one number through such an account, so a number and a sum are not enough: the
+    bank marks the line, or names the recipient's account or INN. Of the recipient's own bank the
+    day of the order is enough too: one of ours has its number on a day.
+    """
+    if line.other_bic is None or line.other_bic not in (one.bic, one.payer_bic):
+        return False
+    if line.refers_back:
+        return line.other_account is None or _is_banks_own(line.other_account)
+    if line.other_account is None or not _is_banks_own(line.other_account):
+        return False
+    if not {one.account, one.inn}.isdisjoint(_LONG_NUMBER.findall(line.purpose)):
+        return True
+    return line.other_bic != one.payer_bic and _is_dated(line, one)
+
+
+def _is_banks_own(account: str) -> bool:
+    """Whether it is an account of a bank's own and no client's, by its balance account: money in
+    transit between banks, not cleared up, or owed on other operations.
+    """
+    return account.startswith(_BANKS_OWN)
 
 
 def _same(told: str | None, ours: str) -> bool:

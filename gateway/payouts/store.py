@@ -27,6 +27,7 @@ _ADD = """
 _ADD_FILE = """
     INSERT INTO payout_files (settlement_batch, format, made_at, content) VALUES ($1, $2, $3, $4)
 """
+_PAUSE = "SELECT set_config('idle_in_transaction_session_timeout', $1, true)"
 _FILE = "SELECT content FROM payout_files WHERE settlement_batch = $1 AND format = $2"
 _OF_BATCH = """
     SELECT p.id, r.id AS recipient, p.recipient AS number, p.amount, p.state, p.order_number,
@@ -302,6 +303,11 @@ async def add(conn: Any, batch: int, day: date, payouts: Sequence[tuple[UUID, in
         [party.correspondent for party in parties],
         [order.purpose for _, _, order in payouts],
     )
+
+
+async def allow_pause(conn: Any, seconds: int) -> None:
+    """Let this transaction wait for the gateway for so long."""
+    await conn.execute(_PAUSE, f"{seconds}s")
 
 
 async def add_file(conn: Any, batch: int, name: str, content: bytes, at: datetime) -> None:
