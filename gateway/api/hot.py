@@ -13,13 +13,13 @@ from aiohttp.tcp_helpers import tcp_keepalive, tcp_nodelay
 
 from gateway.api import door, plain
 from gateway.api.call import House
-from gateway.api.payments import Paying
+from gateway.api.payments import Outcome, Paying, tell_when_done
 from gateway.api.replies import Reply
 from gateway.api.request import Connection
 from gateway.api.routes import Route
 from gateway.domain.party import Caller
 from gateway.domain.payment import Receipt
-from gateway.domain.refusals import Unavailable
+from gateway.domain.refusals import InvariantBroken
 from gateway.flows.context import Answer
 
 # How many payments of one connection may wait for their answers before no more of it is read.
@@ -46,22 +46,38 @@ class Doorstep(Protocol):
 
 
 class _Asked(Paying):
-    """A payment of a hot connection: what it waits for, and what its answer needs."""
+    """A payment of a hot connection: its outcome, once that is there, and what its answer needs."""
 
-    __slots__ = ("begun", "caller", "entered", "future", "request_id", "traceparent")
+    __slots__ = (
+        "_connection",
+        "begun",
+        "caller",
+        "entered",
+        "outcome",
+        "request_id",
+        "traceparent",
+    )
 
     def __init__(
-        self, house: House, request_id: str | None, traceparent: str | None, begun: float
+        self,
+        house: House,
+        connection: "HotConnection",
+        request_id: str | None,
+        traceparent: str | None,
     ) -> None:
         super().__init__(house)
+        self._connection = connection
         self.request_id = request_id
         self.traceparent = traceparent
-        self.begun = begun
+        self.begun = time.monotonic()
         self.caller: Caller | None = None
         self.entered = False
-        self.future: (
-            asyncio.Future[Receipt] | asyncio.Future[Answer] | asyncio.Future[Receipt | Answer]
-        )
+        self.outcome: Outcome | None = None
+
+    def told(self, outcome: Outcome) -> None:
+        """Takes the outcome, and has whatever can be answered now be answered."""
+        self.outcome = outcome
+        self._connection.answer_from(self)
 
 
 class HotRoad:
@@ -98,31 +114,31 @@ class HotRoad:
 
     def ask(
         self,
+        connection: "HotConnection",
         authorization: str,
         key: str,
         request_id: str | None,
         traceparent: str | None,
         content: bytes,
     ) -> _Asked:
-        """Lets a payment in and queues it; its future has the receipt, or why there is none."""
+        """Lets a payment in and queues it; it is told the receipt, or why there is none, but never
+        before this returns.
+        """
         self._door.begin()
-        asked = _Asked(self._house, request_id, traceparent, time.monotonic())
+        asked = _Asked(self._house, connection, request_id, traceparent)
         try:
             asked.caller = caller = self._door.let_in_now(self._route, authorization)
             if caller is None:
-                asked.future = self._ask_first(asked, authorization, key, content)
+                self._ask_first(asked, authorization, key, content)
             else:
                 self._door.enter()
                 asked.entered = True
-                asked.future = asked.queue(content, [key], caller.number)
+                asked.queue_telling(content, key, caller.number, asked.told)
         except Exception as failure:
-            asked.future = self.loop.create_future()
-            asked.future.set_exception(failure)
+            self.loop.call_soon(asked.told, failure)
         return asked
 
-    def _ask_first(
-        self, asked: _Asked, authorization: str, key: str, content: bytes
-    ) -> asyncio.Future[Receipt | Answer]:
+    def _ask_first(self, asked: _Asked, authorization: str, key: str, content: bytes) -> None:
         """The same, where the caller has to be looked up: once a second for a busy one."""
 
         async def ask() -> Receipt | Answer:
@@ -134,7 +150,7 @@ class HotRoad:
         task = self.loop.create_task(ask(), name="a payment of a caller to be looked up")
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
-        return task
+        tell_when_done(task, asked.told)
 
     def answer(self, asked: _Asked, last: bool) -> bytes:
         """The bytes of the answer to a payment whose outcome is there; `last`: then we close."""
@@ -160,12 +176,10 @@ class HotRoad:
         return reply.whole()
 
     def _reply(self, asked: _Asked) -> Reply:
-        future = asked.future
-        if future.cancelled():
-            raise Unavailable("unavailable", "This process is stopping")
-        failure = future.exception()
-        if failure is None:
-            return asked.taken(future.result())
+        outcome = asked.outcome
+        if isinstance(outcome, (Receipt, Answer)):
+            return asked.taken(outcome)
+        failure = outcome or InvariantBroken("Expected an outcome before an answer")
         asked.failed(failure)
         raise failure
 
@@ -262,10 +276,9 @@ class HotConnection(asyncio.Protocol):
             if not pending and self._refused(request_id, traceparent):
                 continue
             asked = road.ask(
-                shape.authorization, key, request_id, traceparent, content[body_at:end]
+                self, shape.authorization, key, request_id, traceparent, content[body_at:end]
             )
             pending.append(asked)
-            asked.future.add_done_callback(self._answer)
         self._shape = shape
         self._kept = content[at:]
         self._need = need
@@ -292,16 +305,18 @@ class HotConnection(asyncio.Protocol):
             self._active_at = road.loop.time()
         return True
 
-    def _answer(self, outcome: object = None) -> None:
-        """Writes, in one go, every answer whose turn has come."""
+    def answer_from(self, asked: _Asked) -> None:
+        """Writes, in one go, every answer whose turn has come, should this one's have."""
         road, pending, transport = self._road, self._pending, self._transport
+        if pending[0] is not asked:
+            return
         answers = []
         last = False
-        while pending and pending[0].future.done():
+        while pending and pending[0].outcome is not None:
             asked = pending.popleft()
             last = road.leaving.is_set() and not pending
             answers.append(road.answer(asked, last))
-        if not answers or transport is None or transport.is_closing():
+        if transport is None or transport.is_closing():
             return
         transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
         self._active_at = road.loop.time()

@@ -1,6 +1,7 @@
 """Views of payments: take, show, list, quote, refund, resolve."""
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 
@@ -11,7 +12,7 @@ from gateway.api.call import Call, House
 from gateway.api.replies import Reply
 from gateway.domain import ids
 from gateway.domain.bill import check_account
-from gateway.domain.payment import METHODS, Payment, Receipt
+from gateway.domain.payment import METHODS, Payment, PaymentRequest, Receipt
 from gateway.domain.refusals import Refusal, Unavailable
 from gateway.flows import find_payments, refund_payment, resolve_suspense, show_entries
 from gateway.flows import quote as quoting
@@ -20,6 +21,11 @@ from gateway.telemetry import UNKNOWN_METHOD
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1000
+
+# What becomes of a payment: that it is durable, the answer to what an acquirer is to take, or why
+# there is neither.
+Outcome = Receipt | Answer | BaseException
+Awaited = asyncio.Future[Receipt] | asyncio.Future[Answer] | asyncio.Future[Receipt | Answer]
 
 _quote_body = msgspec.json.Decoder(bodies.QuoteBody)
 _refund_body = msgspec.json.Decoder(bodies.RefundBody)
@@ -44,15 +50,35 @@ class Paying:
 
         `keys` are the values of Idempotency-Key.
         """
+        request = self._read(content, keys, caller)
+        if isinstance(request, AuthorisationRequest):
+            return self._house.asking.enqueue(request)
+        return self._house.intake.enqueue(request)
+
+    def queue_telling(
+        self, content: bytes, key: str, caller: int, tell: Callable[[Outcome], None]
+    ) -> None:
+        """As `queue`, but that `tell` is called with what would be the future's outcome: at once
+        when it is there, for a payment like nearly all, and so without a future.
+        """
+        request = self._read(content, [key], caller)
+        if isinstance(request, AuthorisationRequest):
+            tell_when_done(self._house.asking.enqueue(request), tell)
+        elif request.token is not None:
+            tell_when_done(self._house.intake.enqueue(request), tell)
+        else:
+            self._house.intake.enqueue_telling(request, tell)
+
+    def _read(
+        self, content: bytes, keys: list[str], caller: int
+    ) -> PaymentRequest | AuthorisationRequest:
         self._started = self._house.loop.time()
         self._method = UNKNOWN_METHOD
         key = decode.idempotency_key(keys)
         request = self._house.bodies.read(content, key, caller)
-        if isinstance(request, AuthorisationRequest):
-            self._method = METHODS[request.payment.method]
-            return self._house.asking.enqueue(request)
-        self._method = METHODS[request.method]
-        return self._house.intake.enqueue(request)
+        payment = request.payment if isinstance(request, AuthorisationRequest) else request
+        self._method = METHODS[payment.method]
+        return request
 
     def taken(self, receipt: Receipt | Answer) -> Reply:
         """The answer to a payment that is durable."""
@@ -75,6 +101,18 @@ class Paying:
         """Counts a payment that was not taken; what was refused before its body is none."""
         if self._method:
             self._house.telemetry.payment(self._method, failed_as(failure))
+
+
+def tell_when_done(future: Awaited, tell: Callable[[Outcome], None]) -> None:
+    """Tells of a future what comes of it, once it does."""
+
+    def done(future: Awaited) -> None:
+        if future.cancelled():
+            tell(Unavailable("unavailable", "This process is stopping"))
+        else:
+            tell(future.exception() or future.result())
+
+    future.add_done_callback(done)
 
 
 async def take(house: House, call: Call) -> Reply:

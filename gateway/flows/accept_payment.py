@@ -5,7 +5,7 @@ A whole group takes this road in one database transaction; nobody is answered be
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
@@ -97,6 +97,14 @@ class Intake:
         if request.token is not None:
             return self._enqueue_opened(request)
         return self._accumulator.add(request)
+
+    def enqueue_telling(
+        self, request: PaymentRequest, tell: Callable[[Receipt | Exception], None]
+    ) -> None:
+        """The same for a payment without a token, without a future: `tell` is called with the
+        receipt, or why there is none.
+        """
+        self._accumulator.add_telling(request, tell)
 
     def _enqueue_opened(self, request: PaymentRequest) -> asyncio.Future[Receipt]:
         """The same, once its token is opened; refused before any of that work."""

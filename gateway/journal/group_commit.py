@@ -11,6 +11,7 @@ import contextlib
 import copy
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from gateway.domain.refusals import InvariantBroken, Unavailable
@@ -20,13 +21,13 @@ Result = TypeVar("Result")
 Outcomes = Sequence[Result | Exception]
 # How many are told of their outcomes within one turn of the loop.
 HANDED_OUT_AT_ONCE: Final = 32
-# Items that came together, the future of what becomes of them, and whether that is of one item
-# alone: then it is the item's outcome itself, else the outcomes of all.
-Parcel = tuple[Sequence[Item], "asyncio.Future[Any]", bool]
+# Items that came together, who is told what becomes of them, and whether that is of one item alone:
+# then it is the item's outcome itself, else the outcomes of all.
+Parcel = tuple[Sequence[Item], Callable[[Any], None], bool]
 
 
 class Accumulator(Generic[Item, Result]):
-    """A bounded queue of items, alone or in bunches, each with the future of its outcome."""
+    """A bounded queue of items, alone or in bunches, each with whom to tell its outcome."""
 
     def __init__(self, queue_max: int, group_size_max: int, linger_s: float = 0.0) -> None:
         self._queue: deque[Parcel[Item]] = deque()
@@ -52,9 +53,17 @@ class Accumulator(Generic[Item, Result]):
 
     def add(self, item: Item) -> "asyncio.Future[Result]":
         """The future of the item's outcome; refuses `overloaded` where the queue is full."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.add_telling(item, partial(_settle, future))
+        return future
+
+    def add_telling(self, item: Item, tell: Callable[[Result | Exception], None]) -> None:
+        """The same, but `tell` is called with the outcome as soon as it is there: for whoever has
+        so many items that a future for each, and the turn of the loop it takes, would show.
+        """
         if self._waiting >= self._queue_max:
             self.check_room()
-        return self._append((item,), True)
+        self._append((item,), tell, True)
 
     def check_room(self) -> None:
         """Refuses `overloaded` where the queue is full."""
@@ -70,20 +79,20 @@ class Accumulator(Generic[Item, Result]):
         while self._waiting and self._waiting + len(items) > self._stream_max and not self._closed:
             self._room.clear()
             await self._room.wait()
-        return self._append(items, False)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._append(items, partial(_settle, future), False)
+        return future
 
-    def _append(self, items: Sequence[Item], alone: bool) -> "asyncio.Future[Any]":
+    def _append(self, items: Sequence[Item], tell: Callable[[Any], None], alone: bool) -> None:
         if self._closed:
             raise Unavailable("unavailable", "This process is stopping")
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.append((items, future, alone))
+        self._queue.append((items, tell, alone))
         waiting = self._waiting = self._waiting + len(items)
         self._filled.set()
         if waiting >= self._expected or not alone:
             self._enough.set()
         if waiting >= self._heap:
             self._heaped.set()
-        return future
 
     async def take(self) -> list[Parcel[Item]]:
         """The next group, oldest first; empty only once closed and emptied."""
@@ -145,21 +154,29 @@ class Accumulator(Generic[Item, Result]):
 
 
 def _hand_out(group: Sequence[Parcel[Item]], outcomes: Outcomes[Result], at: int = 0) -> int:
-    """Tell everybody of a group what became of it, but those who left; the outcomes begin at `at`.
+    """Tell everybody of a group what became of it; the outcomes begin at `at`.
 
-    Returns where those end.
+    Returns where those end. Whoever fails to hear it is no reason not to tell the others.
     """
-    for items, future, alone in group:
+    for items, tell, alone in group:
         start, at = at, at + len(items)
-        if future.done():
-            continue
-        if not alone:
-            future.set_result(outcomes[start:at])
-        elif isinstance(outcome := outcomes[start], Exception):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
+        try:
+            tell(outcomes[start] if alone else outcomes[start:at])
+        except Exception as failure:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "Whoever was told an outcome failed", "exception": failure}
+            )
     return at
+
+
+def _settle(future: "asyncio.Future[Any]", outcome: object) -> None:
+    """What a future is told by, unless whoever waited for it has left."""
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 class Committer(Generic[Item, Result]):
