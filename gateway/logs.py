@@ -10,7 +10,6 @@ import stat
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, MutableMapping
 from types import TracebackType
 from typing import Any, Final, Self
@@ -29,6 +28,7 @@ CLOSE_S: Final = 1.0
 # Several processes share one pipe: what is written to it at once up to here stays whole (PIPE_BUF).
 _PIPE_BYTES: Final = 4_096
 _FILE_BYTES: Final = 65_536
+_BLOCK_LINES: Final = 1_000
 _FRAMES_MAX: Final = 12
 
 Event = MutableMapping[str, Any]
@@ -64,7 +64,7 @@ class Lines:
         self._bytes_max = (
             _PIPE_BYTES if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else _FILE_BYTES
         )
-        self._waiting: deque[bytes] = deque()
+        self._waiting: list[bytes] = []
         self._dropped = 0
         self.dropped_in_all = 0
         self._some = threading.Event()
@@ -108,24 +108,25 @@ class Lines:
                 self._waiting.clear()
 
     def _write_all(self) -> None:
-        batch: list[bytes] = []
-        size = 0
         while self._waiting:
-            line = self._waiting.popleft()
-            if batch and size + len(line) > self._bytes_max:
-                self._put(b"".join(batch))
-                batch, size = [], 0
-            batch.append(line)
-            size += len(line)
+            # Of all lines at once: this thread and the event loop take turns, and each step of this
+            # one is a step of a payment's less. Whatever is added meanwhile stands behind them.
+            lines = self._waiting[:_BLOCK_LINES]
+            del self._waiting[: len(lines)]
+            self._put(b"".join(lines))
         if self._dropped:
             dropped, self._dropped = self._dropped, 0
-            batch.append(_lost(dropped))
-        if batch:
-            self._put(b"".join(batch))
+            self._put(_lost(dropped))
 
-    def _put(self, content: bytes) -> None:
-        while content:
-            content = content[os.write(self._descriptor, content) :]
+    def _put(self, lines: bytes) -> None:
+        """Writes as many whole lines at a time as stay whole."""
+        at = 0
+        while at < len(lines):
+            end = len(lines)
+            if end - at > self._bytes_max:
+                end = lines.rfind(b"\n", at, at + self._bytes_max) + 1 or lines.index(b"\n", at) + 1
+            while at < end:
+                at += os.write(self._descriptor, lines[at:end])
 
 
 def install(level: str, write: Callable[[bytes], None]) -> None:
