@@ -49,7 +49,7 @@ STATEMENTS = {
     "the long way: what is paid": (bills, "save_paid"),
 }
 SPLIT, KERNEL = "the split: bills in, kernel, payments out", "of it the kernel"
-QUEUE = "queue, group, futures"
+QUEUE = "queue, group, who is told"
 _WRITTEN = """
     SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint AS bytes,
            (SELECT sum(fsyncs)::bigint FROM pg_stat_io WHERE object = 'wal') AS fsyncs
@@ -186,8 +186,21 @@ def _read(clock: Clock, requests: list[bytes], caller: int) -> list[PaymentReque
 
 
 async def _taken(intake: Intake, requests: list[PaymentRequest]) -> list[Receipt]:
-    outcomes = await asyncio.gather(*[intake.enqueue(request) for request in requests])
-    return list(outcomes)
+    told: list[Receipt | Exception] = []
+    all_told = asyncio.Event()
+
+    def tell(outcome: Receipt | Exception) -> None:
+        told.append(outcome)
+        if len(told) == len(requests):
+            all_told.set()
+
+    for request in requests:
+        intake.enqueue_telling(request, tell)
+    await all_told.wait()
+    receipts = [outcome for outcome in told if isinstance(outcome, Receipt)]
+    if len(receipts) < len(told):
+        raise RuntimeError(f"Expected receipts alone, was {told}")
+    return receipts
 
 
 def _answers(receipts: list[Receipt]) -> None:

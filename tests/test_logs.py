@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest.mock import patch
 
 import orjson
 import pytest
@@ -88,6 +89,29 @@ def test_lines_are_written_whole_and_in_order() -> None:
     os.close(write)
     reader.join(10)
     assert found == sent
+
+
+def test_what_is_written_to_a_pipe_at_once_is_whole_lines_that_stay_whole() -> None:
+    """Several processes share one pipe; each write of at most PIPE_BUF bytes stays whole in it."""
+    read, write = os.pipe()
+    try:
+        lines = logs.Lines(write)
+        sent = [b"%d %s\n" % (n, b"x" * (5_000 if n == 7 else 97 * n % 900)) for n in range(60)]
+        written: list[bytes] = []
+
+        def keep(_: int, block: bytes) -> int:
+            written.append(block)
+            return len(block)
+
+        with patch.object(os, "write", keep):
+            lines._put(b"".join(sent))
+    finally:
+        os.close(read)
+        os.close(write)
+    assert b"".join(written) == b"".join(sent)
+    assert all(block.endswith(b"\n") for block in written)
+    assert [len(block) > 4_096 for block in written].count(True) == 1
+    assert len(written) < len(sent) / 3
 
 
 def test_who_does_not_read_loses_lines_and_stops_nobody() -> None:

@@ -453,3 +453,44 @@ async def test_a_definite_error_after_an_unknown_one_still_halves() -> None:
     )
     assert [str(outcome) for outcome in outcomes] == ["A", "malformed: b"]
     assert commit.groups == ["ab", "ab", "a", "b"]
+
+
+async def test_whoever_is_told_by_a_call_hears_of_refusals_too_and_sinks_nobody_by_failing() -> (
+    None
+):
+    queue = letters()
+    reported: list[object] = []
+    told: list[str | Exception] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    fault = RuntimeError("Expected a connection that writes")
+
+    def fail(outcome: str | Exception) -> None:
+        raise fault
+
+    async def commit(items: list[str]) -> Sequence[str | Exception]:
+        return [Refusal("malformed", "a") if one == "b" else one.upper() for one in items]
+
+    queue.add_telling("a", fail)
+    queue.add_telling("b", told.append)
+    last = queue.add("c")
+    queue.close()
+    await asyncio.wait_for(Committer(queue.take, commit).run(), 5)
+    assert reported == [fault]
+    assert [type(outcome) for outcome in told] == [Refusal]
+    assert last.result() == "C"
+    loop.set_exception_handler(None)
+
+
+async def test_a_full_or_closed_queue_refuses_whoever_is_told_by_a_call_and_tells_nothing() -> None:
+    queue = letters(queue_max=1)
+    told: list[str | Exception] = []
+    queue.add_telling("a", told.append)
+    with pytest.raises(Unavailable, match="waiting"):
+        queue.add_telling("b", told.append)
+    queue.close()
+    with pytest.raises(Unavailable, match="stopping"):
+        queue.add_telling("c", told.append)
+    assert told == []
+    queue.fail_all(Unavailable("unavailable", "This process is stopping"))
+    assert [type(outcome) for outcome in told] == [Unavailable]
