@@ -6,6 +6,7 @@ from uuid import UUID
 
 from gateway.audit.correction_checks import CORRECTION_CHECKS
 from gateway.audit.payout_checks import PAYOUT_CHECKS
+from gateway.audit.store_statements import STATEMENT_CHECKS
 from gateway.storage import leaves
 
 # A kind of recipient or None, kopecks credited less those debited, and kopecks withheld.
@@ -219,6 +220,7 @@ CHECKS: dict[str, str] = {
         WHERE p.carried_in <> coalesce(b.carried_out, 0)
     """,
     **PAYOUT_CHECKS,
+    **STATEMENT_CHECKS,
     "approval_by_closer": """
         SELECT 'settlement batch ' || b.number, 'approved by whoever closed it'
         FROM settlement_batches AS b

@@ -81,6 +81,7 @@ async def take(
         await payout_store.add_statement(
             conn, resource, digest, statement, content, now, caller.number
         )
+        await payout_store.add_lines(conn, resource, list(_lines(taken)))
         await arrival_store.add_lines(conn, resource, incoming)
         await payout_store.add_discrepancies(conn, resource, list(_discrepancies(taken)))
         await payout_store.move(conn, taken.moves, now, caller.number, resource)
@@ -183,6 +184,11 @@ async def _move_batches(context: Context, conn: Any, taken: Taken, caller: Calle
 
 def _payouts(judged: Judged) -> Iterable[Known]:
     return (verdict.payout for _, verdict in judged if verdict.payout is not None)
+
+
+def _lines(taken: Taken) -> Iterable[tuple[int, bool, int, str]]:
+    for line, verdict in taken.judged:
+        yield line.number, line.is_debit, line.amount, verdict.kind
 
 
 def _discrepancies(taken: Taken) -> Iterable[tuple[int, str, UUID | None, int]]:

@@ -81,6 +81,12 @@ _ADD_STATEMENT = """
                                  last_day, line_count, debits, credits, answer)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
+_ADD_LINES = """
+    INSERT INTO statement_lines (statement, line, is_debit, amount, kind)
+    SELECT $1, u.line, u.is_debit, u.amount, u.kind
+    FROM unnest($2::int[], $3::boolean[], $4::bigint[], $5::text[])
+         AS u (line, is_debit, amount, kind)
+"""
 _ADD_DISCREPANCIES = """
     INSERT INTO statement_discrepancies (statement, line, kind, payout, amount)
     SELECT $1, u.line, u.kind, u.payout, u.amount
@@ -274,6 +280,16 @@ async def add_statement(
         statement.credits,
         answer,
     )
+
+
+async def add_lines(
+    conn: Any, statement: UUID, lines: Sequence[tuple[int, bool, int, str]]
+) -> None:
+    """Keep every line of a statement (number, whether it left us, kopecks, what it was found to
+    be), so that none can go unseen.
+    """
+    columns = [[one[at] for one in lines] for at in range(4)]
+    await conn.execute(_ADD_LINES, statement, *columns)
 
 
 async def add_discrepancies(

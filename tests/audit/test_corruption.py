@@ -94,12 +94,22 @@ class World:
         await refund_payment.refund(self.context, claim, self.callers["bank"], payment, amount)
 
     async def take_statement(self, conn: asyncpg.Connection) -> None:
-        """All orders of the first batch executed, and one of them returned."""
+        """All orders of the first batch executed, and one of them returned; money of an acquirer's
+        that no report tells of, and somebody's that nothing does.
+        """
+        await conn.execute(
+            "INSERT INTO arrival_terms (caller, comes, payer_account, fee, report_days,"
+            " arrival_days, set_at, set_by)"
+            " VALUES ($1, 'by_report', '30232810000000000001', 'withheld', 1, 1, now(), $2)",
+            *(self.callers[name].number for name in ("bank", "operator")),
+        )
+        brought = Told1C("501", 70_000, "30232810000000000001", "Перечисление", came=True)
+        strange = Told1C("502", 5_000, "40702810300000000001", "По договору", came=True)
         rows = await conn.fetch("SELECT order_number, amount, account FROM payouts ORDER BY 1")
         told = [Told1C(str(number), amount, account) for number, amount, account in rows]
         back = told[0].but(came=True, purpose=f"Возврат п/п № {told[0].number}")
         reader = StatementReader("1c")
-        reader.feed(one_c([*told, back], own=TRIAL_CENTRE.account))
+        reader.feed(one_c([*told, back, brought, strange], own=TRIAL_CENTRE.account))
         claim, by = self.claim("operator", "bank_statements"), self.callers["operator"]
         await take_statement.take(self.context, claim, by, reader.finish(), bytes(16))
 
@@ -331,6 +341,28 @@ DAMAGE = [
      "UPDATE payout_events SET line = 1 WHERE statement IS NOT NULL", "statement_line_wrong"),
     ("a line beyond the statement", "UPDATE bank_statements SET line_count = 1",
      "statement_line_wrong"),
+    ("an incoming line that nothing matched deleted",
+     "DELETE FROM incoming_money", "statement_line_without_trace"),
+    ("a line that agrees with nothing deleted", "DELETE FROM statement_discrepancies",
+     "statement_line_without_trace"),
+    ("a line deleted with what it led to",
+     "DELETE FROM statement_lines WHERE kind = 'unknown-credit';"
+     " ALTER TABLE positions DROP CONSTRAINT IF EXISTS none;"
+     " DELETE FROM statement_discrepancies WHERE kind = 'unknown-credit'",
+     "statement_line_missing"),
+    ("all lines deleted with what one led to",
+     "DELETE FROM statement_lines;"
+     " ALTER TABLE positions DROP CONSTRAINT IF EXISTS none;"
+     " DELETE FROM statement_discrepancies WHERE kind = 'unknown-credit'",
+     "statement_lines_gone"),
+    ("a line's sum", "UPDATE statement_lines SET amount = amount + 1",
+     "statement_line_missing"),
+    ("a line's side", "UPDATE statement_lines SET is_debit = NOT is_debit",
+     "statement_line_missing"),
+    ("what a line was", "UPDATE statement_lines SET kind = 'known' WHERE kind = 'executed'",
+     "statement_line_without_trace"),
+    ("a discrepancy's sum", "UPDATE statement_discrepancies SET amount = amount + 1",
+     "statement_line_without_trace"),
     ("an approval by the closer", "UPDATE settlement_batches SET approved_by = closed_by",
      "approval_by_closer"),
     ("an approval withdrawn",
