@@ -35,6 +35,7 @@ if TYPE_CHECKING or not _PURE:
         Sentence,
         ShareRows,
         Template,
+        TextForm,
         amount_for_total,
         fee,
         largest_remainder,
@@ -51,6 +52,7 @@ else:
     from splitcore.reference import amount_for_total, fee, largest_remainder, refund
     from splitcore.reference_cases import split_case
     from splitcore.reference_fields import FieldRows
+    from splitcore.reference_forms import TextForm
     from splitcore.reference_groups import Group, split_flat, split_payment
     from splitcore.reference_plans import Fees, PackedSums, Plan, pack, packed_sum, unpack
     from splitcore.reference_rows import ShareRows
@@ -86,6 +88,7 @@ __all__ = [
     "ShareRows",
     "SplitError",
     "Template",
+    "TextForm",
     "amount_for_total",
     "fee",
     "largest_remainder",

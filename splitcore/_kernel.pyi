@@ -49,6 +49,17 @@ class Sentence:
     def filled(self, values: tuple[object, ...]) -> bytes | None: ...
 
 @final
+class TextForm:
+    def __init__(
+        self,
+        pieces: Iterable[bytes],
+        values: Iterable[Iterable[tuple[bytes, int, int]]],
+        chosen: Sequence[tuple[int, str]],
+        written: Iterable[tuple[Iterable[bytes], Iterable[int]]],
+    ) -> None: ...
+    def read(self, text: bytes, place: int = -1, spelt: bytes = b"") -> tuple[Any, ...] | None: ...
+
+@final
 class FieldRows:
     def __init__(self, kinds: str, alike: int) -> None: ...
     def packed(self, rows: Iterable[tuple[object, ...]], end: bytes) -> bytes: ...

@@ -1,12 +1,12 @@
 """The form a bank writes its payments by: the same keys in the same order, and only values differ.
 
-The form of a text that was read strictly is made into one expression: whatever matches it is JSON
-of the same keys, each once, whose values can only be good, and is read by one match. Pure.
+The form of a text that was read strictly is kept with an alphabet for each value: whatever is of
+it is JSON of the same keys, each once, whose values can only be good, and the kernel reads it in
+one pass. Pure.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from operator import itemgetter
+from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec import Struct
@@ -17,6 +17,7 @@ from gateway.domain.bill import SUBSCRIBER_ACCOUNT
 from gateway.domain.payment import Claim, PaymentRequest
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.methods import USUAL_CARD
+from splitcore import TextForm
 
 # What callers of many forms gain nothing by: each form is tried in turn.
 FORMS_MAX: Final = 4
@@ -42,63 +43,73 @@ _NEEDED: Final = {_ACCOUNT, b"network", b"masked_pan"}
 _CARD: Final = re.compile(rb'"type"\s*:\s*"card"')
 _TOKEN: Final = re.compile(rb'("[^"]*"|[0-9]+)')
 _COLON: Final = re.compile(rb"\s*:")
+# A class or a sign, and how many of it.
+_RUN: Final = re.compile(r"(\[(?:\\.|[^\]])+\]|\\.)(?:\{([0-9]+)(?:,([0-9]+))?\})?")
 
-_Values = Sequence[bytes]
+
+def _runs(shape: bytes) -> list[tuple[bytes, int, int]]:
+    """An expression of classes one after another, as the kernel takes them."""
+    return [
+        (
+            bytes(sign for sign in range(128) if re.fullmatch(signs, chr(sign))),
+            int(least or 1),
+            int(most or least or 1),
+        )
+        for signs, least, most in _RUN.findall(shape.decode())
+    ]
+
+
+_VALUES: Final = {name: _runs(shape) for name, shape in _SHAPES.items()}
 
 
 class Form(Struct, frozen=True, eq=False):
-    """How texts of a form are read: `match` gives the values, in the order they stand in.
+    """How texts of a form are read: `text` gives account, amount, what else there is of key,
+    reference and paid_at, the one spelling of all, and the facts.
 
-    `canonical` and `facts` are texts with a %b for each of the values that the functions beside
-    them choose. The places of `key`, `reference` and `paid_at` are -1 where a form has none.
+    The places of `key`, `reference` and `paid_at` in it are 0 where a form has none; `moment` is
+    the place of paid_at in the text.
     """
 
-    match: Callable[[bytes], re.Match[bytes] | None]
-    first: Callable[[_Values], tuple[bytes, bytes]]
+    text: TextForm
     is_total: bool
-    canonical: bytes
-    of_canonical: Callable[[_Values], tuple[Any, ...]]
-    facts: bytes
-    of_facts: Callable[[_Values], tuple[Any, ...]]
     key: int
     reference: int
     paid_at: int
+    moment: int
 
     def read(self, text: bytes, caller: int, key: str = "") -> PaymentRequest | None:
         """The payment of a text of this form; None for any other text.
 
         `key` is its idempotency key, unless the text has it.
         """
-        match = self.match(text)
-        if match is None:
+        found = self.text.read(text)
+        if found is None:
             return None
-        values: _Values = match.groups()
-        moment = None
-        if self.paid_at >= 0:
+        paid_at = None
+        if self.paid_at:
+            told = found[self.paid_at]
             try:
-                moment, spelt = decode.paid_at(values[self.paid_at])
+                paid_at, spelt = decode.paid_at(told)
             except Refusal:
                 return None
-            values = [*values]
-            values[self.paid_at] = spelt
-        account, kopecks = self.first(values)
-        fingerprint = decode.digest(self.canonical % self.of_canonical(values))
+            if spelt != told:
+                found = self.text.read(text, self.moment, spelt) or found
         return PaymentRequest(
             Claim(
                 caller,
-                values[self.key].decode() if self.key >= 0 else key,
+                found[self.key] if self.key else key,
                 "payments",
-                fingerprint,
+                decode.digest(found[-2]),
             ),
             ids.new_id(),
-            account.decode(),
-            int(kopecks),
+            found[0],
+            found[1],
             self.is_total,
             decode.CARD,
-            self.facts % self.of_facts(values),
+            found[-1],
             (),
-            values[self.reference].decode() if self.reference >= 0 else None,
-            moment,
+            found[self.reference] if self.reference else None,
+            paid_at,
         )
 
 
@@ -116,45 +127,47 @@ def form_of(text: bytes, canonical: bytes, request: PaymentRequest) -> Form | No
 def _form_of(text: bytes, canonical: bytes, request: PaymentRequest) -> Form | None:
     if b"\\" in text or request.designation or _CARD.search(text) is None:
         return None
-    names: list[bytes] = []
-    expression = b""
-    for token, name in _members(text):
-        if name is None:
-            expression += re.escape(token)
-        else:
-            names.append(name)
-            shape = b"(%b)" % _SHAPES[name]
-            expression += b'"%b"' % shape if token[:1] == b'"' else shape
+    pieces, names = _template(text)
     if len(set(names)) < len(names) or not set(names) >= _NEEDED:
         return None
-    spelt, of_canonical = _template(canonical, names)
-    facts, of_facts = _template(request.facts, names)
-    amount = _AMOUNTS[request.is_total]
+    chosen = [
+        (name, kind)
+        for name, kind in (
+            *((_ACCOUNT, "t"), (_AMOUNTS[request.is_total], "n"), (_KEY, "t"), (_REFERENCE, "t")),
+            (_PAID_AT, "b"),
+        )
+        if name in names
+    ]
+    order = [name for name, _ in chosen]
+    written = [_template(canonical), _template(request.facts)]
     return Form(
-        re.compile(expression).fullmatch,
-        itemgetter(*(names.index(name) for name in (_ACCOUNT, amount))),
+        TextForm(
+            pieces,
+            [_VALUES[name] for name in names],
+            [(names.index(name), kind) for name, kind in chosen],
+            [(text, [names.index(name) for name in at]) for text, at in written],
+        ),
         request.is_total,
-        spelt,
-        of_canonical,
-        facts,
-        of_facts,
-        names.index(_KEY) if _KEY in names else -1,
-        names.index(_REFERENCE) if _REFERENCE in names else -1,
-        names.index(_PAID_AT) if _PAID_AT in names else -1,
+        key=order.index(_KEY) if _KEY in order else 0,
+        reference=order.index(_REFERENCE) if _REFERENCE in order else 0,
+        paid_at=order.index(_PAID_AT) if _PAID_AT in order else 0,
+        moment=names.index(_PAID_AT) if _PAID_AT in names else -1,
     )
 
 
-def _template(text: bytes, names: Sequence[bytes]) -> tuple[bytes, Callable[[_Values], Any]]:
-    """A JSON text with a %b for each value of these names, and what chooses its values."""
-    template = b""
-    places = []
+def _template(text: bytes) -> tuple[list[bytes], list[bytes]]:
+    """A JSON text in pieces, and the names of the values between them."""
+    pieces = [b""]
+    names = []
     for token, name in _members(text):
         if name is None:
-            template += token.replace(b"%", b"%%")
-        else:
-            places.append(names.index(name))
-            template += b'"%b"' if token[:1] == b'"' else b"%b"
-    return template, itemgetter(*places)
+            pieces[-1] += token
+            continue
+        names.append(name)
+        quote = token[:1] if token[:1] == b'"' else b""
+        pieces[-1] += quote
+        pieces.append(quote)
+    return pieces, names
 
 
 def _members(text: bytes) -> Iterator[tuple[bytes, bytes | None]]:
