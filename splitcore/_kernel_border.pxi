@@ -1,5 +1,8 @@
 # The border: Python integers and packed vectors to C and back, and the rules that need no bill.
 
+cdef extern from "_abi.h":
+    pass
+
 cdef extern from "Python.h":
     int64_t PyLong_AsLongLongAndOverflow(object o, int *overflow)
     PyObject *PyLong_FromLongLong(int64_t v)

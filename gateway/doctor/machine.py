@@ -60,7 +60,7 @@ def _programs() -> Finding:
     except StartRefused as refused:
         return ill("programs", str(refused), "Start Python without what the line names")
     if BACKEND != "kernel":
-        advice = "Unset SPLITCORE_PURE, or install the wheel made for this Python"
+        advice = "Unset SPLITCORE_PURE, or install the wheel made for this machine"
         return look("programs", f"the reference splits, not the kernel; {told}", advice)
     return well("programs", told)
 

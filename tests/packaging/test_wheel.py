@@ -1,4 +1,4 @@
-"""The wheel, made anew, installs into a clean environment of each Python and serves from there."""
+"""One wheel, made anew, installs into a clean environment of each Python and serves from there."""
 
 import json
 import os
@@ -35,11 +35,12 @@ def python_of(version: str) -> str | None:
     return None
 
 
-def typed(words: Sequence[str | Path], cwd: Path, stdin: str = "") -> str:
+def typed(words: Sequence[str | Path], cwd: Path, stdin: str = "", **more: str) -> str:
     """Stdout of a program that has to succeed, without our variables and our packages."""
-    environ = {n: v for n, v in os.environ.items() if not n.startswith((PREFIX, "PYTHON"))}
+    ours = (PREFIX, "PYTHON", "SPLITCORE")
+    environ = {n: v for n, v in os.environ.items() if not n.startswith(ours)}
     done = subprocess.run(
-        words, cwd=cwd, env=environ, input=stdin, capture_output=True, text=True,
+        words, cwd=cwd, env=environ | more, input=stdin, capture_output=True, text=True,
         timeout=STEP_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -61,7 +62,7 @@ def environment(python: str, folder: Path, *packages: str | Path) -> Path:
     return folder / "bin"
 
 
-def built(python: str, folder: Path) -> Path:
+def built(python: str, folder: Path, **more: str) -> Path:
     """The wheel, built from a copy of what is ours, so that nothing built before gets in."""
     source = folder / "source"
     source.mkdir()
@@ -74,8 +75,14 @@ def built(python: str, folder: Path) -> Path:
     tools = environment(python, folder / "tools", "setuptools", "cython")
     words = ["-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
     words += ["--no-build-isolation", "--wheel-dir", str(folder), str(source)]
-    typed([tools / "python", *words], folder)
+    typed([tools / "python", *words], folder, **more)
     return next(folder.glob("kopeck-*.whl"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built once, by the Python of these tests."""
+    return built(sys.executable, tmp_path_factory.mktemp("wheel"))
 
 
 def served(program: Path, folder: Path) -> None:
@@ -101,22 +108,28 @@ def served(program: Path, folder: Path) -> None:
             process.kill()
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_the_wheel_installs_and_serves(version: str, tmp_path: Path) -> None:
-    python = python_of(version)
-    if python is None:
-        pytest.skip(f"THE WHEEL WAS NOT TRIED ON PYTHON {version}: there is none on this machine")
-    wheel = built(python, tmp_path)
+def test_one_wheel_is_for_every_python_from_3_11_on(wheel: Path) -> None:
+    assert "-cp311-abi3-" in wheel.name
     with zipfile.ZipFile(wheel) as opened:
         names = opened.namelist()
-    kernels = [name for name in names if name.startswith("splitcore/_kernel.")]
-    tag = "cp" + version.replace(".", "")
-    assert sum(name.endswith(".so") for name in kernels) == 1
-    assert f"-{tag}-{tag}-" in wheel.name
+    assert [name for name in names if name.endswith(".so")] == ["splitcore/_kernel.abi3.so"]
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {
         "gateway",
         "splitcore",
     }
+
+
+def test_a_wheel_for_one_python_can_be_asked_for(tmp_path: Path) -> None:
+    wheel = built(sys.executable, tmp_path, SPLITCORE_NATIVE="1")
+    tag = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    assert f"-{tag}-{tag}-" in wheel.name
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_the_wheel_installs_and_serves(version: str, wheel: Path, tmp_path: Path) -> None:
+    python = python_of(version)
+    if python is None:
+        pytest.skip(f"THE WHEEL WAS NOT TRIED ON PYTHON {version}: there is none on this machine")
     programs = environment(python, tmp_path / "clean", f"{wheel}[embedded]")
     assert typed([programs / "kopeck", "--version"], tmp_path) == "kopeck 0.1.0\n"
     split = json.loads(typed([programs / "kopeck", "split"], tmp_path, json.dumps(CASE) + "\n"))

@@ -80,6 +80,7 @@ def test_the_image_is_the_wheel_and_runs_as_nobody() -> None:
     last = lines[max(n for n, line in enumerate(lines) if line.startswith("FROM ")) :]
     assert [line for line in last if line.startswith(("COPY", "ADD"))] == []
     assert any("/wheels/*.whl" in line for line in last)
+    assert any("SPLITCORE_NATIVE=1" in line for line in lines)
 
 
 def test_compose_is_of_its_form_and_gives_nothing_away() -> None:
