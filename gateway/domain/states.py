@@ -5,7 +5,8 @@ from typing import Final
 
 from gateway.domain.refusals import InvariantBroken, Refusal
 
-# What a bank's statement may say of the payouts of a batch, once it was approved.
+# What a bank's statement may say of the payouts of a batch, once it was approved. An order that was
+# executed or came back stays so, whatever is told later.
 _AT_THE_BANK: Final = ("approved", "sent", "partially_executed", "executed", "returned")
 
 SETTLEMENT_BATCH: Final[dict[tuple[str, str], str]] = {
@@ -15,8 +16,8 @@ SETTLEMENT_BATCH: Final[dict[tuple[str, str], str]] = {
     ("closed", "cancel"): "cancelled",
     ("approved", "cancel"): "cancelled",
     ("approved", "send"): "sent",
-    **{(state, "execute_some"): "partially_executed" for state in _AT_THE_BANK},
-    **{(state, "execute_all"): "executed" for state in _AT_THE_BANK[:-1]},
+    **{(state, "execute_some"): "partially_executed" for state in _AT_THE_BANK[:-1]},
+    **{(state, "execute_all"): "executed" for state in _AT_THE_BANK[:-2]},
     **{(state, "return_all"): "returned" for state in _AT_THE_BANK},
 }
 # An order may be executed that nobody said was sent, and a statement may tell first of its return.

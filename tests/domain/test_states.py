@@ -22,8 +22,8 @@ BATCH = """
     approved           .   .      .        cancelled sent partially_executed executed    returned
     sent               .   .      .        .         .    partially_executed executed    returned
     partially_executed .   .      .        .         .    partially_executed executed    returned
-    executed           .   .      .        .         .    partially_executed executed    returned
-    returned           .   .      .        .         .    partially_executed .           returned
+    executed           .   .      .        .         .    partially_executed .           returned
+    returned           .   .      .        .         .    .                  .           returned
     cancelled          .   .      .        .         .    .                  .           .
 """
 PAID = """
