@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.api.batch_answers import BusinessDayShown, RecipientDaysShown
+from gateway.api.batch_answers import BusinessDayShown, PaidBeforeShown, RecipientDaysShown
 from gateway.api.reconciliation_answers import IncomingShown
 from gateway.domain.bill import SecondLevel
 from gateway.domain.event import EVENT_TYPES, OUTCOMES
@@ -428,6 +428,9 @@ class SettlementBatchShown(Struct):
     payments: int | None
     positions: list[PositionShown]
     transfers: list[TransferShown]
+    paid_before: Annotated[
+        list[PaidBeforeShown], Meta(description="What was paid of it before a restore")
+    ]
     payouts: list[PayoutShown]
     events: list[BatchEventShown]
 

@@ -32,3 +32,25 @@ class RecipientDaysShown(Struct):
     last_day: date
     since_day: date
     held_until: datetime | None
+
+
+_OWED = "Kopecks; below 0 what was paid to the recipient before the restore, above what came back"
+
+
+class PaidBeforeShown(Struct):
+    """What a lost order did to what a recipient is owed, booked in this batch's `returned`."""
+
+    recipient: str
+    amount: Annotated[int, Meta(description=_OWED)]
+    booked_on: date
+    order_number: str
+    statement: str
+    line: int
+
+
+class OwnPaidBeforeShown(Struct):
+    """The same, as its recipient sees it."""
+
+    amount: Annotated[int, Meta(description=_OWED)]
+    booked_on: date
+    order_number: str

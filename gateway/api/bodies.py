@@ -198,6 +198,28 @@ class DebtBody(Struct, forbid_unknown_fields=True, kw_only=True):
     document: Document
 
 
+class RestoreBody(Struct, forbid_unknown_fields=True):
+    """How it is known that the database was put back, and to what moment."""
+
+    reason: Reason
+
+
+class RestoredLineBody(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Whose a line of a statement on a lost order is; `recipient` null: no order of ours."""
+
+    statement: Annotated[str, Meta(pattern="^bst_[0-9a-f]{32}$")]
+    line: Annotated[int, Meta(ge=1, le=20_000)]
+    recipient: str | None
+    reason: Reason
+
+
+class LiftBody(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Why settlement may go on after a restore, and the document that it rests on."""
+
+    reason: Reason
+    document: Document
+
+
 class SettlementBatchBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Closes what is open up to now, for the business date given or today's."""
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from gateway.api.answers import Kopecks, PositionShown, TransferShown
+from gateway.api.batch_answers import OwnPaidBeforeShown
 
 _BATCH_ID = Meta(pattern="^sb_[0-9a-f]{32}$")
 _OWN_STATE = Meta(
@@ -89,6 +90,7 @@ class OwnBatchShown(Struct):
     approved_at: datetime | None
     root: Annotated[str | None, Meta(description="Merkle root of the rows, as reports name it")]
     transfers: list[TransferShown]
+    paid_before: list[OwnPaidBeforeShown]
 
 
 class EarnedShown(Struct):

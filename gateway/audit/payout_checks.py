@@ -91,10 +91,11 @@ PAYOUT_CHECKS: Final[dict[str, str]] = {
                'does not have what came back'
         FROM (SELECT settlement_batch, recipient, sum(amount) AS amount
               FROM (SELECT settlement_batch, recipient, amount FROM returned_money
-                    UNION ALL SELECT settlement_batch, recipient, amount FROM debt_settlements) AS o
+                    UNION ALL SELECT settlement_batch, recipient, amount FROM debt_settlements
+                    UNION ALL SELECT settlement_batch, recipient, amount FROM paid_before) AS o
               WHERE settlement_batch IN
                     (SELECT number FROM settlement_batches WHERE state <> 'cut')
-              GROUP BY settlement_batch, recipient) AS m
+              GROUP BY settlement_batch, recipient HAVING sum(amount) <> 0) AS m
         FULL JOIN (SELECT settlement_batch, recipient, returned FROM positions
                    WHERE returned <> 0) AS p USING (settlement_batch, recipient)
         JOIN recipients AS r ON r.number = recipient

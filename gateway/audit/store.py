@@ -6,6 +6,7 @@ from uuid import UUID
 
 from gateway.audit.correction_checks import CORRECTION_CHECKS
 from gateway.audit.payout_checks import PAYOUT_CHECKS
+from gateway.audit.restore_checks import RESTORE_CHECKS
 from gateway.audit.store_statements import STATEMENT_CHECKS
 from gateway.storage import leaves
 
@@ -221,6 +222,7 @@ CHECKS: dict[str, str] = {
     """,
     **PAYOUT_CHECKS,
     **STATEMENT_CHECKS,
+    **RESTORE_CHECKS,
     "approval_by_closer": """
         SELECT 'settlement batch ' || b.number, 'approved by whoever closed it'
         FROM settlement_batches AS b
@@ -375,7 +377,9 @@ _PAYABLE = """
           JOIN settlement_batches AS b ON b.number = p.settlement_batch
           WHERE b.state = 'closed'
           UNION ALL SELECT recipient, amount FROM waiting_money UNION ALL
-          SELECT m.recipient, m.amount FROM returned_money AS m
+          SELECT m.recipient, m.amount
+          FROM (SELECT recipient, amount, settlement_batch FROM returned_money
+                UNION ALL SELECT recipient, amount, settlement_batch FROM paid_before) AS m
           LEFT JOIN settlement_batches AS b ON b.number = m.settlement_batch
           WHERE coalesce(b.state, 'cut') = 'cut') AS o
     JOIN recipients AS r ON r.number = o.recipient GROUP BY r.kind

@@ -1,7 +1,7 @@
 """`kopeck restore`: a data directory out of a backup.
 
-What happened to its batches since the backup is known to the bank alone, so they are marked: paying
-them again takes a person who says why.
+What happened to its batches since the backup is known to the bank alone, and what was closed since
+is not in it: settlement is held until two people lift it.
 """
 
 import asyncio
@@ -28,11 +28,15 @@ def restore(directory: Path, **given: str | None) -> None:
 
 
 async def _mark(url: str) -> None:
-    from gateway.settlement import store
+    from gateway.flows import after_restore
+    from gateway.settlement import store_restores
 
     conn = await postgres.connect(url, "restore")
     try:
         await migrate.migrate(conn)
-        await store.mark_restored(conn, SystemClock().now())
+        async with conn.transaction():
+            await store_restores.lock(conn)
+            detail = "kopeck restore made this database out of a backup"
+            await after_restore.begin(conn, "restore", detail, SystemClock().now(), None)
     finally:
         await conn.close()

@@ -197,6 +197,104 @@ def reconciliation(date: datetime, acquirer: str | None, **given: str | None) ->
 
 
 @settle.command()
+@options.database
+def restores(**given: str | None) -> None:
+    """Show whether settlement is held after a restore, and what was paid before it."""
+
+    async def work(context: "Context") -> bytes:
+        import orjson
+
+        from gateway.flows import after_restore
+
+        return orjson.dumps(await after_restore.show(context))
+
+    click.echo(_on_context(given, work))
+
+
+@settle.command()
+@click.option("--reason", metavar="TEXT", required=True, help="How it is known, and since when.")
+@_BY
+@options.database
+def restored(reason: str, by: str, **given: str | None) -> None:
+    """Say that the database was put back by other means than `kopeck restore`.
+
+    Nothing is approved or sent from then on, until that is lifted.
+    """
+
+    async def work(context: "Context", caller: "Caller") -> bytes:
+        from gateway.flows import after_restore
+
+        claim = _claim(caller, "restores", reason)
+        return (await after_restore.say(context, claim, caller, reason)).content
+
+    click.echo(_done(given, by, "operator", work))
+
+
+@settle.command(name="decide-line")
+@click.argument("statement")
+@click.argument("line", type=click.IntRange(1))
+@click.option("--recipient", metavar="ID", help="Whose it is; without it no order of ours.")
+@click.option("--reason", metavar="TEXT", required=True, help="By what that is known.")
+@_BY
+@options.database
+def decide_line(
+    statement: str, line: int, recipient: str | None, reason: str, by: str, **given: str | None
+) -> None:
+    """Say whose LINE of STATEMENT is, which tells of an order that the database has lost."""
+
+    async def work(context: "Context", caller: "Caller") -> bytes:
+        from gateway.domain.ids import STATEMENT
+        from gateway.flows import after_restore
+
+        found = _id(STATEMENT, statement, "a statement")
+        claim = _claim(caller, "restored_lines", (statement, line, recipient))
+        answer = await after_restore.decide(context, claim, caller, found, line, recipient, reason)
+        return answer.content
+
+    click.echo(_done(given, by, "operator", work))
+
+
+@settle.command()
+@click.argument("restore")
+@click.option("--reason", metavar="TEXT", required=True, help="Why settlement may go on.")
+@click.option(
+    "--document", metavar="TEXT", required=True, help="Statements or letters of the bank."
+)
+@_BY
+@options.database
+def lift(restore: str, reason: str, document: str, by: str, **given: str | None) -> None:
+    """Ask that settlement goes on after RESTORE; another person approves."""
+
+    async def work(context: "Context", caller: "Caller") -> bytes:
+        from gateway.domain.ids import RESTORE
+        from gateway.flows import after_restore
+
+        found = _id(RESTORE, restore, "a restore")
+        claim = _claim(caller, "restore_lifts", (restore, reason, document))
+        answer = await after_restore.ask(context, claim, caller, found, reason, document)
+        return answer.content
+
+    click.echo(_done(given, by, "operator", work))
+
+
+@settle.command(name="approve-lift")
+@click.argument("lifted", metavar="LIFT")
+@_BY
+@options.database
+def approve_lift(lifted: str, by: str, **given: str | None) -> None:
+    """Let settlement go on, as somebody else has asked in LIFT."""
+
+    async def work(context: "Context", caller: "Caller") -> bytes:
+        from gateway.domain.ids import LIFT
+        from gateway.flows import after_restore
+
+        claim, found = _claim(caller, "lifted_restores", lifted), _id(LIFT, lifted, "a lift")
+        return (await after_restore.approve(context, claim, caller, found)).content
+
+    click.echo(_done(given, by, "approver", work))
+
+
+@settle.command()
 @click.argument("row")
 @options.database
 def prove(row: str, **given: str | None) -> None:
@@ -216,11 +314,17 @@ def prove(row: str, **given: str | None) -> None:
 
 
 def _batch(text: str) -> UUID:
-    from gateway.domain.ids import SETTLEMENT_BATCH, read_id
+    from gateway.domain.ids import SETTLEMENT_BATCH
 
-    found = read_id(SETTLEMENT_BATCH, text)
+    return _id(SETTLEMENT_BATCH, text, "a settlement batch")
+
+
+def _id(prefix: str, text: str, what: str) -> UUID:
+    from gateway.domain.ids import read_id
+
+    found = read_id(prefix, text)
     if found is None:
-        raise StartRefused("Expected the id of a settlement batch, sb_…")
+        raise StartRefused(f"Expected the id of {what}, {prefix}…")
     return found
 
 

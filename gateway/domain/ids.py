@@ -27,6 +27,8 @@ DEBT = "dbt_"
 OBLIGATION = "obl_"
 TRANSFER = "obt_"
 WITHDRAWAL = "obw_"
+RESTORE = "rst_"
+LIFT = "lft_"
 
 _HEX = re.compile(r"[0-9a-f]{32}", re.ASCII)
 

@@ -9,7 +9,7 @@ from gateway.domain.party import Caller
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import Refusal
 from gateway.domain.states import PAYOUT, SETTLEMENT_BATCH, next_state
-from gateway.flows import tell_recipients
+from gateway.flows import after_restore, tell_recipients
 from gateway.flows.answers import once
 from gateway.flows.close_batch import batch_shown
 from gateway.flows.context import Answer, Context
@@ -31,13 +31,15 @@ async def send(
 ) -> Answer:
     """Claim an approved batch for sending it to the bank; only one claim can succeed.
 
-    Refuses `not_found`, and `state_conflict` where somebody else was first, or where the batch was
-    approved before it came out of a backup and no `override` says why the bank has it not.
+    Refuses `not_found`, and `state_conflict` where somebody else was first, while a restore holds
+    settlement, or where the batch was approved before it came out of a backup and no `override`
+    says why the bank has it not.
     """
 
     async def act(conn: Any, cut: Cut) -> dict[str, object]:
         row = await _locked(conn, batch)
         state = next_state(SETTLEMENT_BATCH, row.state, "send")
+        await after_restore.check(conn, row.number)
         if _may_have_been_sent(row) and override is None:
             raise Refusal(
                 "state_conflict",
@@ -89,12 +91,15 @@ async def cancel(
 ) -> Answer:
     """Cancel a batch that the bank has not; what it owed is owed again in the open one.
 
-    Refuses `not_found`, and `state_conflict` once it was sent or a statement told of it.
+    Refuses `not_found`, and `state_conflict` once it was sent or a statement told of it, and while
+    a restore holds what was approved: the bank's statements may yet tell of it.
     """
 
     async def act(conn: Any, cut: Cut) -> dict[str, object]:
         row = await _locked(conn, batch)
         state = next_state(SETTLEMENT_BATCH, row.state, "cancel")
+        if row.approved_at is not None:
+            await after_restore.check_held(conn)
         payouts = await payout_store.of_batch(conn, row.number)
         if row.approved_at is None:
             returned = await _unpaid(conn, row.number)

@@ -27,7 +27,7 @@ from gateway.domain.payment import Claim
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.domain.states import SETTLEMENT_BATCH as STATES
 from gateway.domain.states import next_state
-from gateway.flows import agreed_days, batch_days, cover_obligations, tell_recipients
+from gateway.flows import after_restore, agreed_days, batch_days, cover_obligations, tell_recipients
 from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
 from gateway.flows.patience import patiently
@@ -173,6 +173,7 @@ async def _approve(
     state = next_state(STATES, row.state, "approve")
     if gate is None:
         raise Refusal("state_conflict", "Expected a batch that stays closed; approve it again")
+    await after_restore.check(conn, row.number)
     now = context.clock.now()
     positions = await settlement_store.positions(conn, row.number)
     planned = await plan_payouts(context, conn, row, positions, now)
@@ -225,6 +226,7 @@ async def batch_shown(conn: Any, batch: UUID) -> dict[str, object]:
         **await batch_days.shown(conn, row.number),
         "recipient_days": await agreed_days.shown(conn, row.number),
         "transfers": [_transfer(transfer) for transfer in transfers],
+        "paid_before": await after_restore.booked_shown(conn, row.number),
         "payouts": [_payout(payout) for payout in payouts],
         "events": [_event(event) for event in events],
         "seals": [_seal(seal) for seal in seals],

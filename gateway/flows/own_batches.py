@@ -9,7 +9,7 @@ from uuid import UUID
 
 from gateway.domain.ids import OBLIGATION, PAYOUT, SETTLEMENT_BATCH, TRANSFER, shown
 from gateway.domain.refusals import Refusal
-from gateway.flows import agreed_days
+from gateway.flows import after_restore, agreed_days
 from gateway.flows.context import Context
 from gateway.obligations import store as obligation_store
 from gateway.parties import store as party_store
@@ -68,6 +68,7 @@ async def show(context: Context, recipient: str, batch: UUID) -> dict[str, objec
         seals = await seal_store.of_batch(conn, batch)
         number = (await party_store.numbers(conn, [recipient]))[recipient]
         transfers = await obligation_store.transfers(conn, own.number, number)
+        paid_before = await after_restore.booked_shown(conn, own.number, number)
     root = next((seal.root.hex() for seal in seals if seal.stage == "counted"), None)
     return {
         **_line(own),
@@ -75,6 +76,7 @@ async def show(context: Context, recipient: str, batch: UUID) -> dict[str, objec
         "held_until": days.get("held_until"),
         "approved_at": own.approved_at,
         "root": root,
+        "paid_before": paid_before,
         "transfers": [
             {
                 "id": shown(TRANSFER, one.id),

@@ -18,7 +18,7 @@ from gateway.domain.refusals import Refusal
 from gateway.domain.states import PAYOUT as PAYOUT_TABLE
 from gateway.domain.states import SETTLEMENT_BATCH as BATCH_TABLE
 from gateway.domain.states import next_state, told_of_batch
-from gateway.flows import incoming_money, reconcile, tell_recipients
+from gateway.flows import after_restore, incoming_money, reconcile, tell_recipients
 from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
 from gateway.journal.rows import Cut
@@ -35,12 +35,14 @@ from gateway.payouts.matching import (
     instruction_of,
     judge,
     numbers_of,
+    speaks_of,
 )
 from gateway.payouts.statements.lines import Line, Statement
 from gateway.payouts.store import Move, Returned
 from gateway.reconciliation import store as arrival_store
 from gateway.reconciliation.store import Incoming
 from gateway.settlement import store as settlement_store
+from gateway.settlement import store_restores
 
 Judged = list[tuple[Line, Verdict]]
 # Money of an acquirer's, which is brought together with its reports.
@@ -74,6 +76,7 @@ async def take(
             return found
         taken = await _judge(conn, statement.lines)
         incoming = await _incoming(conn, taken)
+        taken.judged, lost = await after_restore.find_lost(context, conn, resource, taken.judged)
         names = await arrival_store.names(conn, [one.caller for one in incoming])
         answer = _answer(resource, statement, taken, incoming, names)
         now = context.clock.now()
@@ -84,6 +87,8 @@ async def take(
         await payout_store.add_lines(conn, resource, list(_lines(taken)))
         await arrival_store.add_lines(conn, resource, incoming)
         await payout_store.add_discrepancies(conn, resource, list(_discrepancies(taken)))
+        await store_restores.add_lines(conn, lost.lines)
+        await store_restores.book(conn, lost.book, cut.settlement_batch, now, caller.number)
         await payout_store.move(conn, taken.moves, now, caller.number, resource)
         returned = [
             Returned(one.settlement_batch, one.recipient, one.amount, one.id)
@@ -156,7 +161,7 @@ def _candidates(
     if named is not None and named in by_id:
         return [by_id[named]]
     found = {one.id: one for number in numbers_of(line) for one in by_number.get(number, ())}
-    return list(found.values())
+    return [one for one in found.values() if speaks_of(line, one)]
 
 
 def _moved(line: Line, kind: str, payout: Known) -> Move:

@@ -38,6 +38,10 @@ ROUTES = (
     "resolved_discrepancies",
     "confirmed_discrepancies",
     "rejected_discrepancies",
+    "restores",
+    "restored_lines",
+    "restore_lifts",
+    "lifted_restores",
 )
 """Where keys are used; the position is the number that is stored, so the order never changes."""
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from gateway.domain.ids import PAYOUT, read_id
+from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, read_id
 from gateway.payouts.statements.lines import Line
 
 EXECUTED: Final = "executed"
@@ -27,9 +27,12 @@ REQUISITES_DIFFER: Final = "requisites-differ"
 EXECUTED_TWICE: Final = "executed-twice"
 RETURNED_TWICE: Final = "returned-twice"
 CANCELLED: Final = "cancelled-executed"
+# Of an order that the database has lost, because it was restored.
+PAID_BEFORE: Final = "paid-before-restore"
+RETURNED_BEFORE: Final = "returned-before-restore"
 DISCREPANCIES: Final = (
     *(UNKNOWN_DEBIT, UNKNOWN_CREDIT, UNKNOWN_RETURN, SUM_DIFFERS, REQUISITES_DIFFER),
-    *(EXECUTED_TWICE, RETURNED_TWICE, CANCELLED),
+    *(EXECUTED_TWICE, RETURNED_TWICE, CANCELLED, PAID_BEFORE, RETURNED_BEFORE),
 )
 
 NUMBER_LENGTH_MAX: Final = 6
@@ -38,6 +41,7 @@ _BACK: Final = re.compile(r"возвр|rtrn|return", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?<![0-9.,])([0-9]{1,6})(?![0-9]|[.,][0-9])")
 _LONG_NUMBER: Final = re.compile(r"(?<![0-9])[0-9]{10,20}(?![0-9])")
 _BANKS_OWN: Final = ("301", "302", "303", "474", "603")
+_BATCH: Final = re.compile(r"(?<![0-9A-Za-z_])sb_[0-9a-f]{32}(?![0-9A-Za-z])")
 _DAY: Final = re.compile(r"\b([0-3][0-9])\.([01][0-9])\.(20)?([0-9]{2})\b")
 
 
@@ -45,6 +49,7 @@ class Known(Struct, gc=False):
     """A payout that a line may speak of, as it stands now, with who pays its batch.
 
     `executed_on` and `returned_on` are the days the bank booked; None for what it has not.
+    `restored` where its batch came out of a backup.
     """
 
     id: UUID
@@ -63,6 +68,7 @@ class Known(Struct, gc=False):
     payer_bic: str | None
     executed_on: date | None
     returned_on: date | None
+    restored: bool = False
 
 
 class Verdict(Struct, frozen=True):
@@ -86,6 +92,21 @@ def numbers_of(line: Line) -> list[int]:
 def instruction_of(line: Line) -> UUID | None:
     """The payout that the line names by the id we gave it."""
     return None if line.instruction is None else read_id(PAYOUT, line.instruction)
+
+
+def batches_of(line: Line) -> list[UUID]:
+    """The settlement batches that the line names in its purpose, as our orders have it."""
+    found = (read_id(SETTLEMENT_BATCH, text) for text in _BATCH.findall(line.purpose))
+    return [one for one in found if one is not None]
+
+
+def speaks_of(line: Line, one: Known) -> bool:
+    """Whether the line names no other batch and no other payout of ours than this.
+
+    Numbers come round again, and were given anew after a restore; ids never are.
+    """
+    named = batches_of(line)
+    return instruction_of(line) in (None, one.id) and (not named or one.batch_id in named)
 
 
 def is_return(line: Line) -> bool:

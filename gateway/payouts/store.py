@@ -63,7 +63,8 @@ _LOCK_BATCHES = """
 _KNOWN = """
     SELECT p.id, p.settlement_batch, b.id AS batch_id, p.recipient, r.id AS recipient_id, p.state,
            p.amount, p.order_number, p.order_date, p.account, p.inn, p.bic, b.payer_account,
-           b.payer_bic, x.booked_on AS executed_on, y.booked_on AS returned_on
+           b.payer_bic, x.booked_on AS executed_on, y.booked_on AS returned_on,
+           b.restored_at IS NOT NULL AS restored
     FROM payouts AS p
     JOIN settlement_batches AS b ON b.number = p.settlement_batch
     JOIN recipients AS r ON r.number = p.recipient

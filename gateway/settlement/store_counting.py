@@ -61,6 +61,8 @@ _OWED = """
         UNION ALL
         SELECT recipient, 0, 0, 0, 0, amount, 0 FROM debt_settlements WHERE settlement_batch = $1
         UNION ALL
+        SELECT recipient, 0, 0, 0, 0, amount, 0 FROM paid_before WHERE settlement_batch = $1
+        UNION ALL
         SELECT u.recipient, 0, 0, 0, 0, 0, u.amount
         FROM obligation_transfers AS t
         CROSS JOIN LATERAL (VALUES (t.debtor, -t.amount), (t.creditor, t.amount))
@@ -157,7 +159,9 @@ _OWED_BEFORE = """
           UNION ALL
           SELECT recipient, amount FROM returned_money WHERE settlement_batch = $1
           UNION ALL
-          SELECT recipient, amount FROM debt_settlements WHERE settlement_batch = $1) AS o
+          SELECT recipient, amount FROM debt_settlements WHERE settlement_batch = $1
+          UNION ALL
+          SELECT recipient, amount FROM paid_before WHERE settlement_batch = $1) AS o
     WHERE recipient = ANY ($2::int[]) GROUP BY recipient
 """
 _COUNTED = """

@@ -28,6 +28,8 @@ _MOVED = """
           UNION ALL
           SELECT recipient, amount FROM debt_settlements WHERE settlement_batch = $1
           UNION ALL
+          SELECT recipient, amount FROM paid_before WHERE settlement_batch = $1
+          UNION ALL
           SELECT debtor, -amount FROM obligation_transfers WHERE settlement_batch = $1
           UNION ALL
           SELECT creditor, amount FROM obligation_transfers WHERE settlement_batch = $1) AS moved

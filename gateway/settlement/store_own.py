@@ -58,6 +58,8 @@ _BALANCE = """
            ((SELECT coalesce(sum(amount), 0) FROM returned_money
              WHERE recipient = $1 AND settlement_batch >= $2)
             + (SELECT coalesce(sum(amount), 0) FROM debt_settlements
+               WHERE recipient = $1 AND settlement_batch >= $2)
+            + (SELECT coalesce(sum(amount), 0) FROM paid_before
                WHERE recipient = $1 AND settlement_batch >= $2))::bigint AS returned,
            waited_since($2, $1) AS since,
            (SELECT coalesce(sum(remaining), 0)::bigint FROM open_obligations

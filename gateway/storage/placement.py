@@ -60,6 +60,7 @@ _BANK = "the bank's statements and payouts: as many as settlement has"
 _EXCEPTIONS = "what people or banks took back or moved: as many as there are exceptions"
 _AFTERWARDS = "what became of payments afterwards: one in hundreds, beside its payment on any node"
 _ARRIVALS = "money that comes in sums, and what differs"
+_RESTORED = "what a database that was put back has lost: once in years"
 _EVENTS = "what recipients are told: a few rows a recipient and day"
 
 PLACES: Final[Mapping[str, Place]] = {
@@ -127,6 +128,13 @@ PLACES: Final[Mapping[str, Place]] = {
     "report_pages": _coordinator("reports of closed batches, made again when missing"),
     "debt_requests": _coordinator(_EXCEPTIONS),
     "debt_settlements": _coordinator(_EXCEPTIONS),
+    "served_by": _coordinator("a row a server that the database was on"),
+    "restores": _coordinator(_RESTORED),
+    "restore_lifts": _coordinator(_RESTORED),
+    "lifted_restores": _coordinator(_RESTORED),
+    "restored_lines": _coordinator(_RESTORED),
+    "restored_line_decisions": _coordinator(_RESTORED),
+    "paid_before": _coordinator(_RESTORED),
     "obligations": _coordinator("contracts between recipients"),
     "open_obligations": _coordinator("contracts between recipients"),
     "obligation_transfers": _coordinator(_DAYS),

@@ -75,19 +75,41 @@ def test_a_batch_from_a_shell(database_url: str, tmp_path: Path) -> None:
     assert "sb_" in kopeck("settle", "status", "sb_1", *at).stderr
 
 
-def test_a_batch_out_of_a_backup_is_approved_by_name_alone(tmp_path: Path) -> None:
+def test_a_restored_database_pays_nothing_before_two_people_have_said_so(tmp_path: Path) -> None:
     data, copy, restored = (str(tmp_path / name) for name in ("data", "copy", "restored"))
-    for name, role in NAMES[1:3]:
+    for name, role in NAMES[1:]:
         kopeck("keys", "add", name, "--role", role, "--data", data)
     closed = kopeck("settle", "close", "--by", "olga", "--data", data)
     batch = json.loads(closed.stdout)["id"]
     assert kopeck("backup", copy, "--data", data).returncode == 0
     assert kopeck("restore", copy, "--data", restored).returncode == 0
     words = ("settle", "approve", batch, "--by", "pavel")
+    why = ("--override", "the bank has no such orders")
     assert kopeck(*words, "--data", data).returncode == 0
+    held = kopeck(*words, *why, "--data", restored)
+    assert (held.returncode, "was restored" in held.stderr) == (2, True)
+
+    found = json.loads(kopeck("settle", "restores", "--data", restored).stdout)
+    assert (found["held"], found["restores"][0]["found"]) == (True, "restore")
+    lift = ("settle", "lift", found["restores"][0]["id"], "--reason", "the bank has none")
+    asked = kopeck(*lift, "--document", "letter 7", "--by", "olga", "--data", restored)
+    approve = ("settle", "approve-lift", json.loads(asked.stdout)["id"], "--data", restored)
+    # A key of the other role does not make her another person.
+    alone = kopeck(*approve, "--by", "olga")
+    assert (alone.returncode, "another person" in alone.stderr) == (2, True)
+    lifted = kopeck(*approve, "--by", "pavel")
+    assert json.loads(lifted.stdout)["state"] == "lifted"
+
     refused = kopeck(*words, "--data", restored)
     assert (refused.returncode, "out of a backup" in refused.stderr) == (2, True)
-    done = kopeck(*words, "--override", "the bank has no such orders", "--data", restored)
+    done = kopeck(*words, *why, "--data", restored)
     assert done.returncode == 0, done.stderr
     later = json.loads(kopeck("settle", "close", "--by", "olga", "--data", restored).stdout)
     assert kopeck(*words[:2], later["id"], *words[3:], "--data", restored).returncode == 0
+
+    told = ("settle", "restored", "--reason", "a snapshot of noon", "--data", restored)
+    assert json.loads(kopeck(*told, "--by", "olga").stdout)["held"]
+    bad = ("settle", "decide-line", "bst_1", "1", "--reason", "so", "--by", "olga")
+    assert "Expected the id of a statement, bst_…" in kopeck(*bad, "--data", restored).stderr
+    bad = ("settle", "decide-line", "bst_" + "0" * 32, "1", "--reason", "so", "--by", "olga")
+    assert "Expected a line of a lost order" in kopeck(*bad, "--data", restored).stderr
