@@ -22,6 +22,7 @@ from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
 from gateway.journal.rows import Cut
 from gateway.parties import store as party_store
+from gateway.payouts.centre import TRIAL_CENTRE
 from gateway.payouts.lost import Identity, gives_back, identity, identity_of, names
 from gateway.payouts.matching import (
     CANCELLED,
@@ -360,6 +361,7 @@ class _Finder:
         self._accounts: dict[str, set[int]] = {}
         self._told: Counter[Identity] = Counter()
         self._paid: list[LostLine] = []
+        self._payer_bic = TRIAL_CENTRE.bic
 
     @classmethod
     async def of(cls, conn: Any, statement: UUID, lines: Sequence[Line]) -> "_Finder":
@@ -374,6 +376,9 @@ class _Finder:
         days = [line.booked_on for line in lines]
         came = [line.amount for line in lines if not line.is_debit]
         before = await store_restores.told(conn, days, came)
+        centre = await party_store.find_centre(conn)
+        if centre is not None:
+            found._payer_bic = centre[1].bank_account.bic
         found._told = Counter(identity_of(one) for one in before)
         found._paid = [one for one in before if not one.came and not one.returned]
         return found
@@ -413,7 +418,7 @@ class _Finder:
 
     def came(self, line: Line, verdict: Verdict) -> str | None:
         """The kind of a line that may give a lost order back; None where it does not."""
-        paid = gives_back(line, self._paid)
+        paid = gives_back(line, self._paid, self._payer_bic)
         if paid is not None:
             self._paid.remove(paid)
             one = self._line(line, paid.restore, None, None, paid)

@@ -4,13 +4,20 @@ A database that was put back knows nothing of what was paid since. The bank does
 batch in their purpose, or the payout by the id we gave it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, shown
-from gateway.payouts.matching import batches_of, instruction_of, is_return, numbers_of
+from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, read_id, shown
+from gateway.payouts.matching import (
+    RETURNED,
+    Known,
+    batches_of,
+    instruction_of,
+    judge,
+    numbers_of,
+)
 from gateway.payouts.statements.lines import Line
 
 Identity = tuple[bool, date, str, str, int]
@@ -38,6 +45,18 @@ class Paid(Protocol):
     @property
     def order_number(self) -> str:
         """As the bank told it."""
+
+    @property
+    def order_date(self) -> date | None:
+        """The day of the order."""
+
+    @property
+    def named(self) -> str | None:
+        """What the line names of ours."""
+
+    @property
+    def inn(self) -> str | None:
+        """Of whom it was paid to."""
 
     @property
     def account(self) -> str | None:
@@ -74,17 +93,41 @@ def identity_of(one: Paid) -> Identity:
     return (one.came, one.booked_on, one.payer, one.order_number.lstrip("0"), one.amount)
 
 
-def gives_back(line: Line, paid: Iterable[AnyPaid]) -> AnyPaid | None:
-    """The order, of those that were paid and not given back, that a line gives back."""
-    numbers = {str(number) for number in numbers_of(line)}
-    for one in paid:
-        if one.came or one.amount != line.amount or one.order_number.lstrip("0") not in numbers:
-            continue
-        same = line.other_account is not None and line.other_account == one.account
-        if same or (is_return(line) and _same_bank(line, one)):
-            return one
-    return None
+def gives_back(line: Line, paid: Sequence[AnyPaid], payer_bic: str | None) -> AnyPaid | None:
+    """The order, of those that were paid and not given back, that a line gives back: by the same
+    rules as of payouts that are there.
+    """
+    known = [
+        _as_known(place, one, payer_bic)
+        for place, one in enumerate(paid)
+        if one.order_number.isascii() and one.order_number.isdigit() and not one.came
+    ]
+    numbers = set(numbers_of(line))
+    spoken = [one for one in known if one.order_number in numbers]
+    found = judge(line, spoken, set())
+    if found.kind != RETURNED or found.payout is None:
+        return None
+    return paid[found.payout.settlement_batch]
 
 
-def _same_bank(line: Line, one: Paid) -> bool:
-    return line.other_bic is None or one.bic is None or line.other_bic == one.bic
+def _as_known(place: int, one: Paid, payer_bic: str | None) -> Known:
+    """As a payout that was executed; in place of its batch stands its place in the list."""
+    nobody = UUID(int=place)
+    return Known(
+        id=nobody if one.named is None else read_id(PAYOUT, one.named) or nobody,
+        settlement_batch=place,
+        batch_id=nobody,
+        recipient=0,
+        recipient_id="",
+        state="executed",
+        amount=one.amount,
+        order_number=int(one.order_number),
+        order_date=one.order_date or one.booked_on,
+        account=one.account or "",
+        inn=one.inn or "",
+        bic=one.bic or "",
+        payer_account=one.payer,
+        payer_bic=payer_bic,
+        executed_on=one.booked_on,
+        returned_on=None,
+    )

@@ -310,13 +310,15 @@ async def told(conn: Any, days: Sequence[date], amounts: Sequence[int]) -> list[
 
 async def add_lines(conn: Any, lines: Sequence[LostLine]) -> None:
     """Keep lines; those that are given back before those that give them back."""
-    for one in sorted(lines, key=lambda one: one.came):
-        await conn.execute(
-            _ADD_LINES,
+    rows = [
+        (
             *(one.statement, one.line, one.restore, one.came, one.amount, one.booked_on),
             *(one.payer, one.order_number, one.order_date, one.account, one.inn, one.bic),
             *(one.named, one.suggested, one.of_statement, one.of_line),
         )
+        for one in sorted(lines, key=lambda one: one.came)
+    ]
+    await conn.executemany(_ADD_LINES, rows)
 
 
 async def decide(
