@@ -6,7 +6,7 @@ from uuid import UUID
 
 from gateway.audit.correction_checks import CORRECTION_CHECKS
 from gateway.audit.payout_checks import PAYOUT_CHECKS
-from gateway.audit.restore_checks import RESTORE_CHECKS
+from gateway.audit.store_restores import RESTORE_CHECKS
 from gateway.audit.store_statements import STATEMENT_CHECKS
 from gateway.storage import leaves
 
