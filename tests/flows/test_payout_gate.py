@@ -236,22 +236,33 @@ async def test_by_default_a_region_begins_without_a_word(region: Region) -> None
     await check(region)
 
 
-async def test_what_was_settled_before_is_begun_from_its_whole_history(region: Region) -> None:
-    """As the migration finds a database that was approved in without judging."""
+@pytest.mark.parametrize("left_open", [False, True])
+async def test_what_was_settled_before_is_begun_from_its_whole_history(
+    region: Region, left_open: bool
+) -> None:
+    """As migrations find a database that was approved in without judging, with or without a batch
+    of nothing that nobody approved.
+    """
     await region.load(bill("A"))
+    nothing = batch_id((await region.close("c0"))["id"])
+    if not left_open:
+        await region.approve("a0", nothing)
     paid = await region.pay("p", "A", 30_000)
     await region.approve("a1", batch_id((await region.close("c1"))["id"]))
     await region.refund("back", paid.id, 30_000)
     await region.approve("a2", batch_id((await region.close("c2"))["id"]))
     waits = await closed(region, "3", 1_000)
     wanted = await region.conn.fetch(
-        "SELECT recipient, amount FROM judged_balances WHERE settlement_batch = 2 ORDER BY 1"
+        "SELECT recipient, amount FROM judged_balances WHERE settlement_batch = 3 ORDER BY 1"
     )
     await region.conn.execute("TRUNCATE judged_balances, judged_batches")
-    (text,) = [one.sql for one in migrations() if one.name == "judged_balances"]
-    begin = text.index("INSERT INTO judged_batches")
-    await region.conn.execute(text[begin:])
-    found = await region.conn.fetch("SELECT * FROM judged_balances ORDER BY 2")
-    assert [tuple(row) for row in found] == [(2, *row) for row in wanted] != []
+    found = {one.name: one.sql for one in migrations()}
+    begin = found["judged_balances"].index("INSERT INTO judged_batches")
+    await region.conn.execute(found["judged_balances"][begin:])
+    await region.conn.execute(found["judged_from_the_last"])
+    rows = await region.conn.fetch("SELECT * FROM judged_balances ORDER BY 2")
+    assert [tuple(row) for row in rows] == [(3, *row) for row in wanted] != []
+    judged = await region.conn.fetch("SELECT settlement_batch FROM judged_batches ORDER BY 1")
+    assert [row[0] for row in judged] == [3]
     await region.approve("a3", waits)
     await check(region)
