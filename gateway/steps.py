@@ -26,7 +26,7 @@ STEPS: Final = {
     "corrections": ("charge_back", "correct", "refund", "resolve"),
     "methods": ("open",),
     "obligations": ("approve", "load", "withdraw"),
-    "parties": ("recipient",),
+    "parties": ("confirm", "recipient"),
     "payouts": ("file", "statement"),
     "reconciliation": ("late", "match"),
     "scans": ("drawing", "picture", "text"),

@@ -1,5 +1,7 @@
 """The shapes of versions of recipients and of fees from above."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from gateway.api.answers import FeeShown, RecipientShown
@@ -14,6 +16,7 @@ class RecipientVersionShown(RecipientShown):
     terms_version: int | None
     set_at: str
     set_by: str
+    confirmed_by: list[str]
 
 
 class RecipientVersionsShown(Struct):
@@ -29,6 +32,7 @@ class SurchargeVersionShown(FeeShown):
     version: int
     set_at: str
     set_by: str
+    confirmed_by: list[str]
 
 
 class SurchargeVersionsShown(Struct):
@@ -37,3 +41,25 @@ class SurchargeVersionsShown(Struct):
     method: str
     versions: list[SurchargeVersionShown]
     next_cursor: str | None
+
+
+class ChangeShown(Struct):
+    """A change that nobody but who made it had looked at; of a recipient or a method, the other is
+    null.
+    """
+
+    what: Literal["requisites", "commission", "surcharge"]
+    recipient: str | None
+    method: str | None
+    version: int | None
+    set_at: str
+    set_by: str
+
+
+class BatchChangesShown(Struct):
+    """What a batch pays by and charged that its approval answers for; who made one of these does
+    not approve it.
+    """
+
+    settlement_batch: str
+    changes: list[ChangeShown]

@@ -5,23 +5,26 @@ They name people of the centre, so recipients do not see them.
 
 from typing import Any, Final
 
-from gateway.api import decode, encode, replies
+import msgspec
+
+from gateway.api import bodies, decode, encode, replies, strict_json
 from gateway.api.call import Call, House
-from gateway.api.payments import PAGE_DEFAULT, PAGE_MAX
+from gateway.api.payments import PAGE_DEFAULT, PAGE_MAX, kept
 from gateway.api.replies import Reply
+from gateway.domain import ids
 from gateway.domain.refusals import Refusal
-from gateway.flows import set_terms
-from gateway.parties.store_versions import RecipientVersion, SurchargeVersion
+from gateway.flows import versions
 
 # A version is one change by a person.
 VERSION_MAX: Final = 999_999_999
+
+_no_body = msgspec.json.Decoder(bodies.NoBody)
 
 
 async def of_recipient(house: House, call: Call) -> Reply:
     """GET /v1/recipients/{id}/versions."""
     before, limit = _page(call)
-    found = await set_terms.recipient_versions(house.context, call.names[0], before, limit + 1)
-    shown = [_recipient(one) for one in found]
+    shown = await versions.of_recipient(house.context, call.names[0], before, limit + 1)
     return Reply(replies.OK, encode.json(_paged(shown, limit)))
 
 
@@ -29,9 +32,42 @@ async def of_surcharge(house: House, call: Call) -> Reply:
     """GET /v1/surcharges/{method}/versions."""
     number = method(call.names[0])
     before, limit = _page(call)
-    found = await set_terms.surcharge_versions(house.context, number, before, limit + 1)
-    shown = [_surcharge(one) for one in found]
+    shown = await versions.of_surcharge(house.context, number, before, limit + 1)
     return Reply(replies.OK, encode.json({"method": call.names[0], **_paged(shown, limit)}))
+
+
+async def confirm_recipient(house: House, call: Call) -> Reply:
+    """POST /v1/recipients/{id}/versions/{version}/confirm, by another person than who set it."""
+    body = strict_json.decode(_no_body, call.content or b"{}")
+    claim = call.claim("recipient_confirmations", body, *call.names)
+    version = _version(call.names[1])
+    answer = await versions.confirm_recipient(
+        house.context, claim, call.caller, call.names[0], version
+    )
+    return kept(replies.OK, answer)
+
+
+async def confirm_surcharge(house: House, call: Call) -> Reply:
+    """POST /v1/surcharges/{method}/versions/{version}/confirm, by another than who set it."""
+    body = strict_json.decode(_no_body, call.content or b"{}")
+    claim = call.claim("surcharge_confirmations", body, *call.names)
+    number, version = method(call.names[0]), _version(call.names[1])
+    answer = await versions.confirm_surcharge(house.context, claim, call.caller, number, version)
+    return kept(replies.OK, answer)
+
+
+async def of_batch(house: House, call: Call) -> Reply:
+    """GET /v1/settlement-batches/{id}/changes: what its approval answers for, beside the sums."""
+    call.query()
+    batch = decode.path_id(ids.SETTLEMENT_BATCH, call.names[0])
+    return Reply(replies.OK, encode.json(await versions.of_batch(house.context, batch)))
+
+
+def _version(text: str) -> int:
+    try:
+        return decode.whole_number(text, "version", 1, VERSION_MAX)
+    except Refusal:
+        raise Refusal("not_found", "Expected the number of a version") from None
 
 
 def method(name: str) -> int:
@@ -54,22 +90,3 @@ def _page(call: Call) -> tuple[int, int]:
 def _paged(shown: list[dict[str, Any]], limit: int) -> dict[str, Any]:
     cursor = str(shown[limit - 1]["version"]) if len(shown) > limit else None
     return {"versions": shown[:limit], "next_cursor": cursor}
-
-
-def _recipient(one: RecipientVersion) -> dict[str, Any]:
-    return {
-        **encode.recipient_members(one.recipient),
-        "version": one.version,
-        "terms_version": one.terms_version,
-        "set_at": one.set_at.isoformat(),
-        "set_by": one.set_by,
-    }
-
-
-def _surcharge(one: SurchargeVersion) -> dict[str, Any]:
-    return {
-        **encode.fee_members(one.rule),
-        "version": one.version,
-        "set_at": one.set_at.isoformat(),
-        "set_by": one.set_by,
-    }

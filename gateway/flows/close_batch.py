@@ -31,6 +31,8 @@ from gateway.flows import after_restore, agreed_days, batch_days, cover_obligati
 from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
 from gateway.flows.patience import patiently
+from gateway.flows.payees import Payees
+from gateway.flows.payees import read as read_payees
 from gateway.flows.payout_files import number_orders, plan_payouts, store_payouts
 from gateway.flows.payout_gate import Gate, look
 from gateway.flows.seal_batches import seal_all
@@ -45,7 +47,7 @@ from gateway.payouts.store import PayoutRow
 from gateway.seals import store as seal_store
 from gateway.seals.store import Seal
 from gateway.settlement import store as settlement_store
-from gateway.settlement import store_counting
+from gateway.settlement import store_approvals, store_counting
 from gateway.settlement.store import BatchEvent, BatchRow, PositionRow
 from gateway.steps import timed
 
@@ -86,6 +88,7 @@ async def close(
                     conn, number, batch, state, days.last, now, caller.number
                 )
                 await calendar_store.add(conn, number, days)
+                await store_approvals.add_terms(conn, number)
             return first
 
     first = await patiently(context, cut)
@@ -141,8 +144,8 @@ async def approve(
     """Approve a closed batch and prepare its payouts: `{"id", "state": "approved", …}`.
 
     `override` is why a batch that the machine finds unlikely is right. Refuses `not_found`,
-    `state_conflict`, `ledger_mismatch`, and `forbidden` for whoever closed it or loaded an
-    obligation it pays on.
+    `state_conflict`, `ledger_mismatch`, and `forbidden` for whoever closed it, loaded an obligation
+    it pays on, or changed requisites or fees of it that nobody else has looked at.
     """
     # No money leaves before what it is for is sealed.
     await seal_all(context)
@@ -176,17 +179,30 @@ async def _approve(
     await after_restore.check(conn, row.number)
     now = context.clock.now()
     positions = await settlement_store.positions(conn, row.number)
-    planned = await plan_payouts(context, conn, row, positions, now)
+    payees = await read_payees(conn, positions, now)
+    await _check_changes(conn, caller, row, payees)
+    planned = await plan_payouts(context, conn, row, positions, payees, now)
     gate.check(row, positions, planned, named=override is not None)
     await settlement_store.approve(conn, row, state, now, caller.number)
     await settlement_store.add_event(
         conn, row.number, "approve", state, now, caller.number, override
     )
-    await store_payouts(context, conn, row, planned, now)
+    await store_approvals.add(conn, row.number, payees.used, caller.number)
+    await store_payouts(context, conn, row, payees.payer, planned, now)
     payouts = await payout_store.of_batch(conn, row.number)
     await gate.keep(conn, row, positions, payouts, now)
     await tell_recipients.of_batch(conn, now, "approve", row, payouts)
     return await batch_shown(conn, batch)
+
+
+async def _check_changes(conn: Any, caller: Caller, row: BatchRow, payees: Payees) -> None:
+    await store_approvals.add_unseen(conn)
+    for change in await store_approvals.changes(conn, row.number, payees.used):
+        if change.set_by == caller.name:
+            raise Refusal(
+                "forbidden",
+                f"Expected another person than who changed the {change.what} of {change.of}",
+            )
 
 
 async def show(context: Context, batch: UUID) -> dict[str, object]:

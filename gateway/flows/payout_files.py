@@ -13,18 +13,15 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from gateway.agreements import store as agreement_store
 from gateway.calendar import BatchDays
 from gateway.calendar import store as calendar_store
 from gateway.calendar.store import PositionDaysRow
-from gateway.domain.agreement import AgreementVersion
 from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, derived_id, shown
-from gateway.domain.party import Recipient
 from gateway.domain.refusals import Refusal
 from gateway.flows.context import Context
-from gateway.parties import store as party_store
+from gateway.flows.payees import Payees
 from gateway.payouts import store as payout_store
-from gateway.payouts.centre import TRIAL_CENTRE, party
+from gateway.payouts.centre import party
 from gateway.payouts.files import ed101, one_c, pain001
 from gateway.payouts.files.order import Order, Party
 from gateway.settlement import store as settlement_store
@@ -59,9 +56,10 @@ async def plan_payouts(
     conn: Any,
     batch: BatchRow,
     positions: Sequence[PositionRow],
+    payees: Payees,
     at: datetime,
 ) -> Payouts:
-    """One payout for each positive position, with the requisites as they stand now.
+    """One payout for each positive position, to the requisites that were read for it.
 
     The orders are dated a working day: today, or the next where the cut-off is past or nobody
     works.
@@ -69,16 +67,11 @@ async def plan_payouts(
     day = context.days.order_date(at)
     days = await calendar_store.find(conn, batch.number)
     own = {row.recipient: row for row in await calendar_store.of_positions(conn, batch.number)}
-    known = {
-        recipient.id: (number, recipient)
-        for number, recipient in (await party_store.find_all(conn)).items()
-    }
-    agreed = await agreement_store.recipients_in_force(conn, at)
     payouts = []
     for position in positions:
         if position.payable <= 0:
             continue
-        number, recipient = known[position.recipient]
+        number, recipient = payees.payees[position.recipient]
         if position.order_number is None:
             # Counted before positions had numbers.
             (order_number,) = await payout_store.order_numbers(conn, 1)
@@ -88,7 +81,7 @@ async def plan_payouts(
             number=order_number,
             date=day,
             amount_kopecks=position.payable,
-            recipient=party(_as_agreed(recipient, agreed.get(recipient.id))),
+            recipient=party(recipient),
             purpose=_purpose(batch, days, own.get(position.recipient)),
         )
         payout = derived_id(batch.id, position.recipient)
@@ -97,14 +90,18 @@ async def plan_payouts(
 
 
 async def store_payouts(
-    context: Context, conn: Any, batch: BatchRow, payouts: Payouts, at: datetime
+    context: Context,
+    conn: Any,
+    batch: BatchRow,
+    payer: Party,
+    payouts: Payouts,
+    at: datetime,
 ) -> None:
     """Store payouts that were judged, and the files of them all.
 
     Files of ten thousand orders take seconds of processor time: payers of this worker do not wait
     for them, and the database does not take the transaction for one that nobody ends.
     """
-    payer = await _payer(conn)
     day = context.days.order_date(at)
     await payout_store.allow_pause(conn, FILES_S)
     files = await asyncio.to_thread(lambda: list(_files(context, batch, payer, payouts, day, at)))
@@ -114,16 +111,6 @@ async def store_payouts(
         await payout_store.add(conn, batch.number, day, rows)
     for name, content in files:
         await payout_store.add_file(conn, batch.number, name, content, at)
-
-
-def _as_agreed(recipient: Recipient, version: AgreementVersion | None) -> Recipient:
-    """The recipient with the requisites of the agreement in force, where it has any."""
-    found = None if version is None else version.content.requisites
-    if found is None:
-        return recipient
-    return Recipient(
-        recipient.id, found.name, recipient.kind, found.inn, found.kpp, found.bank_account
-    )
 
 
 def _files(
@@ -160,11 +147,6 @@ async def payout_file(context: Context, batch: UUID, name: str) -> bytes:
     if content is None:
         raise Refusal("state_conflict", f"Expected an approved batch, was {row.state}")
     return content
-
-
-async def _payer(conn: Any) -> Party:
-    centre = await party_store.find_centre(conn)
-    return TRIAL_CENTRE if centre is None else party(centre[1])
 
 
 def _purpose(batch: BatchRow, days: BatchDays | None, own: PositionDaysRow | None) -> str:

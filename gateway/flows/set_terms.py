@@ -14,7 +14,6 @@ from gateway.journal.db_transaction import cutting
 from gateway.methods import contains_pan
 from gateway.parties import store as party_store
 from gateway.parties import store_versions as version_store
-from gateway.parties.store_versions import RecipientVersion, SurchargeVersion
 from gateway.payouts.centre import TRIAL_CENTRE, party
 from gateway.payouts.files import one_c
 from gateway.payouts.files.order import Order
@@ -95,25 +94,6 @@ async def recipients(context: Context) -> list[Recipient]:
     """Every recipient, by id."""
     async with context.connection() as conn:
         return list((await party_store.find_all(conn)).values())
-
-
-async def recipient_versions(
-    context: Context, recipient: str, before: int, limit: int
-) -> list[RecipientVersion]:
-    """What a recipient was below a version, the newest first; refuses `not_found`."""
-    async with context.connection() as conn:
-        number = (await party_store.numbers(conn, [recipient])).get(recipient)
-        if number is None:
-            raise Refusal("not_found", "Expected the id of a recipient")
-        return await version_store.page(conn, number, before, limit)
-
-
-async def surcharge_versions(
-    context: Context, method: int, before: int, limit: int
-) -> list[SurchargeVersion]:
-    """What payments by a method cost on top below a version, the newest first."""
-    async with context.connection() as conn:
-        return await version_store.surcharges(conn, method, before, limit)
 
 
 def check_fee(rule: FeeRule) -> None:

@@ -42,6 +42,8 @@ ROUTES = (
     "restored_lines",
     "restore_lifts",
     "lifted_restores",
+    "recipient_confirmations",
+    "surcharge_confirmations",
 )
 """Where keys are used; the position is the number that is stored, so the order never changes."""
 

@@ -109,6 +109,11 @@ PLACES: Final[Mapping[str, Place]] = {
     # On the coordinator.
     "api_keys": _coordinator("callers' secrets: a few rows each"),
     "cut": _coordinator("one row, read by each commit under the cut lock"),
+    "batch_terms": _coordinator("a row a batch"),
+    "batch_approvals": _coordinator("a row a batch"),
+    "requisites_used": _coordinator(_DAYS),
+    "recipient_confirmations": _coordinator("changes that somebody looked at by themselves"),
+    "surcharge_confirmations": _coordinator("changes that somebody looked at by themselves"),
     "settlement_events": _coordinator("a few rows a batch"),
     "positions": _coordinator(_DAYS),
     "position_days": _coordinator(_DAYS),
