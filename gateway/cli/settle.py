@@ -178,6 +178,27 @@ def status(batch: str | None, **given: str | None) -> None:
 
 
 @settle.command()
+@click.argument("batch")
+@options.database
+def changes(batch: str, **given: str | None) -> None:
+    """Show which requisites and fees of BATCH only who changed them had looked at, a line each.
+
+    Whoever changed one of them does not approve the batch.
+    """
+
+    async def work(context: "Context") -> bytes:
+        import orjson
+
+        from gateway.flows import versions
+
+        found: Any = await versions.of_batch(context, _batch(batch))
+        return b"\n".join(orjson.dumps(one) for one in found["changes"])
+
+    if told := _on_context(given, work):
+        click.echo(told)
+
+
+@settle.command()
 @click.option("--date", metavar="YYYY-MM-DD", type=click.DateTime(["%Y-%m-%d"]), required=True)
 @click.option("--acquirer", metavar="NAME")
 @options.database

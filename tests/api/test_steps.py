@@ -141,6 +141,8 @@ async def terms(gateway: Gateway) -> None:
     await put(gateway, "/v1/recipients/heat", recipient("heat", inn="2224123451"))
     await put(gateway, "/v1/surcharges/card", {"ppm": 0})
     await put(gateway, "/v1/surcharges/card", {"min": 5, "max": 3})
+    for version in (1, 2):
+        await post(gateway, f"/v1/recipients/heat/versions/{version}/confirm", {}, "approver")
     one = (await agreements.propose(gateway, agreements.agreement())).json["id"]
     await agreements.propose(gateway, agreements.agreement(recipient="nobody"))
     for _ in range(2):
@@ -213,6 +215,7 @@ async def settlement(gateway: Gateway) -> None:
 
 EXPECTED = {
     ("parties", "recipient"): {DONE: 3, REFUSED: 1},
+    ("parties", "confirm"): {DONE: 1, REFUSED: 1},
     ("splitting", "surcharge"): {DONE: 1, REFUSED: 1},
     ("agreements", "propose"): {DONE: 1, REFUSED: 1},
     ("agreements", "decide"): {DONE: 1, REFUSED: 1},

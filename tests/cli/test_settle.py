@@ -1,7 +1,10 @@
 """`kopeck settle`: a batch from a shell to its end, each command an answer alone on stdout."""
 
+import asyncio
 import json
 from pathlib import Path
+
+import asyncpg
 
 from gateway.payouts.centre import TRIAL_CENTRE
 from tests.acquirer_reports.files import Told, sber12
@@ -11,6 +14,18 @@ from tests.payouts.statement_files import one_c
 NAMES = (("sber", "acquirer"), ("olga", "operator"), ("pavel", "approver"), ("olga", "approver"))
 
 
+async def set_surcharge(database_url: str) -> None:
+    """Olga's, as PUT /v1/surcharges/card stores it."""
+    conn = await asyncpg.connect(database_url)
+    await conn.execute("""
+        INSERT INTO surcharge_terms (method, version, ppm, fixed, min, set_at, set_by)
+        SELECT 0, 1, 10000, 0, 0, now(), number FROM callers
+        WHERE name = 'olga' AND role = 'operator';
+        UPDATE cut SET terms_version = 1
+    """)
+    await conn.close()
+
+
 def test_a_batch_from_a_shell(database_url: str, tmp_path: Path) -> None:
     at = ("--database", database_url)
     for name, role in NAMES:
@@ -18,6 +33,7 @@ def test_a_batch_from_a_shell(database_url: str, tmp_path: Path) -> None:
     day = tmp_path / "day.txt"
     day.write_bytes(sber12([Told("op-1", "22-1", 100)]).encode("cp1251"))
     kopeck("report", "import", str(day), "--acquirer", "sber", *at)
+    asyncio.run(set_surcharge(database_url))
     done = kopeck("settle", "close", "--by", "olga", *at)
     assert done.returncode == 0, done.stderr
     closed = json.loads(done.stdout)
@@ -36,6 +52,10 @@ def test_a_batch_from_a_shell(database_url: str, tmp_path: Path) -> None:
         "kopeck: Expected the name of a key in the role approver, was sber;"
         " kopeck keys add sber --role approver makes one\n"
     )
+    shown = kopeck("settle", "changes", batch, *at)
+    assert shown.returncode == 0, shown.stderr
+    (change,) = map(json.loads, shown.stdout.splitlines())
+    assert (change["what"], change["method"], change["set_by"]) == ("surcharge", "card", "olga")
     approved = kopeck("settle", "approve", batch, "--by", "pavel", *at)
     assert json.loads(approved.stdout)["state"] == "approved"
 
