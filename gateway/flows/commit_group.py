@@ -218,15 +218,20 @@ class CommitGroup:
         started = time.perf_counter()
         split = GroupSplit(self._context.plans, self._context.terms)
         plans = {account: split.add_bill(bill) for account, bill in bills.items()}
-        placed = [
-            (at, place)
-            for at in known
-            if (place := self._placed(split, requests[at], plans, at)) is not None
-        ]
+        placed: list[tuple[int, int]] = []
+        for at in known:
+            request = requests[at]
+            if request.taken is None and request.token is None and not request.designation:
+                account = request.subscriber_account
+                placed.append((at, split.add_usual(account, plans[account], request)))
+            elif (place := self._placed(split, request, plans, at)) is not None:
+                placed.append((at, place))
         split.run()
         sequences: dict[str, int] = {}
+        rows = self._rows
         for at, place in placed:
-            account = requests[at].subscriber_account
+            request = requests[at]
+            account = request.subscriber_account
             try:
                 allocation = split.allocation(place)
             except Refusal as refusal:
@@ -234,12 +239,19 @@ class CommitGroup:
                 continue
             bill = bills[account]
             sequence = sequences[account] = sequences.get(account, bill.sequence) + 1
-            self._accept(at, allocation, bill, plans[account].names, sequence)
+            amount, surcharge, names = allocation.amount, allocation.surcharge, plans[account].names
+            rows.append(AcceptedRow(request, allocation, amount, surcharge, bill, sequence))
+            payment = self._payment(
+                request, ACCEPTED, amount, surcharge, allocation, names, bill.period
+            )
+            self._outcomes[at] = Receipt(payment, False)
         if known:
             self._observe.split((time.perf_counter() - started) / len(known), len(known))
+        # In the order of the bills, which is that of their rows where they were locked.
         self._paid = [
-            PaidBill(bills[account], split.paid(account), sequence)
-            for account, sequence in sequences.items()
+            PaidBill(bill, split.paid(account), sequences[account])
+            for account, bill in bills.items()
+            if account in sequences
         ]
         if len(known) < len(positions):
             for at in positions:
@@ -275,22 +287,6 @@ class CommitGroup:
             self._outcomes[at] = refusal
         else:
             self._hold(at)
-
-    def _accept(
-        self,
-        at: int,
-        allocation: GroupAllocation,
-        bill: OpenBill,
-        names: PlanNames,
-        sequence: int,
-    ) -> None:
-        request = self._requests[at]
-        amount, surcharge = allocation.amount, allocation.surcharge
-        self._rows.append(AcceptedRow(request, allocation, amount, surcharge, bill, sequence))
-        self._outcomes[at] = Receipt(
-            self._payment(request, ACCEPTED, amount, surcharge, allocation, names, bill.period),
-            replayed=False,
-        )
 
     def _hold(self, position: int) -> None:
         """A payment that goes to suspense: its account has no bill."""

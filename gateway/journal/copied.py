@@ -11,12 +11,11 @@ from typing import Final
 
 import orjson
 
-from gateway.domain.bill import OpenBill
 from gateway.domain.payment import PaymentRequest
 from gateway.journal.idempotency import route_number
 from gateway.journal.rows import AcceptedRow, Cut
 from gateway.storage.binary_copy import joined, microseconds, moment
-from splitcore import FieldRows, GroupAllocation
+from splitcore import FieldRows
 
 KEY_COLUMNS: Final = (*("caller", "route", "resource", "fingerprint", "key", "subscriber_account"),)
 PAYMENT_COLUMNS: Final = (
@@ -58,8 +57,18 @@ def payments(cut: Cut, accepted_at: datetime, rows: Sequence[AcceptedRow]) -> by
 
 def _payment(row: AcceptedRow) -> tuple[object, ...]:
     """A payment's own fields."""
-    request, split, amount, surcharge, bill, sequence = row
-    paid_at = request.paid_at
+    request, split, bill = row.request, row.allocation, row.bill
+    amount, surcharge, paid_at = row.amount, row.surcharge, request.paid_at
+    on_bill: tuple[object, ...] = _SUSPENSE
+    if split is not None and bill is not None:
+        on_bill = (
+            split.commission,
+            bill.bill,
+            bill.plan,
+            row.sequence,
+            split.packed_parts,
+            split.packed_commissions,
+        )
     return (
         request.id.bytes,
         request.claim.caller,
@@ -67,23 +76,12 @@ def _payment(row: AcceptedRow) -> tuple[object, ...]:
         amount,
         surcharge,
         amount + surcharge,
-        *(_SUSPENSE if split is None or bill is None else _on_bill(split, bill, sequence)),
+        *on_bill,
         request.subscriber_account,
         request.facts,
         None if paid_at is None else microseconds(paid_at),
         designation(request) if request.designation else None,
         request.reference,
-    )
-
-
-def _on_bill(split: GroupAllocation, bill: OpenBill, sequence: int) -> tuple[object, ...]:
-    return (
-        split.commission,
-        bill.bill,
-        bill.plan,
-        sequence,
-        split.packed_parts,
-        split.packed_commissions,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -20,7 +20,7 @@ class Cut(Struct, frozen=True, gc=False):
     terms_version: int
 
 
-class AcceptedRow(NamedTuple):
+class AcceptedRow(Struct, frozen=True, gc=False):
     """A payment to be added; without allocation and bill, its sequence 0, it is in suspense."""
 
     request: PaymentRequest
@@ -31,7 +31,7 @@ class AcceptedRow(NamedTuple):
     sequence: int
 
 
-class PaidBill(NamedTuple):
+class PaidBill(Struct, frozen=True, gc=False):
     """What is now paid on an open bill (packed), and its account's new sequence."""
 
     bill: OpenBill

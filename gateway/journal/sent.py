@@ -58,7 +58,12 @@ def rows(payments: Sequence[AcceptedRow], paid: Sequence[PaidBill]) -> list[byte
 
 
 def _row(payment: AcceptedRow, last: dict[str, PaidBill]) -> bytes:
-    request, split, amount, surcharge, bill, sequence = payment
+    request, split, bill, sequence = (
+        payment.request,
+        payment.allocation,
+        payment.bill,
+        payment.sequence,
+    )
     claim = request.claim
     key, account, facts = claim.key.encode(), request.subscriber_account.encode(), request.facts
     paid_at, reference = request.paid_at, request.reference
@@ -78,10 +83,10 @@ def _row(payment: AcceptedRow, last: dict[str, PaidBill]) -> bytes:
         request.method,
         _INT8,
         8,
-        amount,
+        payment.amount,
         _INT8,
         8,
-        surcharge,
+        payment.surcharge,
         _INT8,
         8,
         0 if split is None else split.commission,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from gateway.journal.rows import (
 from gateway.storage.binary_copy import copy
 from splitcore import GroupAllocation
 
+_ORDER_OF_KEYS = attrgetter("claim.caller", "claim.key")
 _CLAIM = """
     INSERT INTO idempotency_keys (caller, key, route, fingerprint, subscriber_account, resource)
     SELECT * FROM unnest
@@ -171,7 +173,7 @@ async def begin_group(
     Until the commit nobody else splits a payment to these accounts, and the settlement batch
     cannot be cut; both are waited for. Accounts without a bill are left out.
     """
-    ordered = sorted(requests, key=lambda request: (request.claim.caller, request.claim.key))
+    ordered = sorted(requests, key=_ORDER_OF_KEYS)
     claims = [request.claim for request in ordered]
     callers = [claim.caller for claim in claims]
     keys = [claim.key for claim in claims]
@@ -198,7 +200,7 @@ async def claim_new(conn: Any, requests: Sequence[PaymentRequest]) -> Cut:
     Raises NotAsItWas where a key is not new, after which it
     can only be rolled back.
     """
-    ordered = sorted(requests, key=lambda request: (request.claim.caller, request.claim.key))
+    ordered = sorted(requests, key=_ORDER_OF_KEYS)
     try:
         await copy(conn, "idempotency_keys", copied.KEY_COLUMNS, copied.keys(ordered))
     except asyncpg.UniqueViolationError:
@@ -354,7 +356,7 @@ def _key_of(row: AcceptedRow) -> tuple[int, str]:
 
 def _split_payment(row: AcceptedRow) -> tuple[Any, ...]:
     """A row of the type split_payment."""
-    request, split, amount, surcharge, bill, sequence = row
+    request, split, bill = row.request, row.allocation, row.bill
     claim = request.claim
     return (
         request.id,
@@ -364,11 +366,11 @@ def _split_payment(row: AcceptedRow) -> tuple[Any, ...]:
         claim.fingerprint,
         request.subscriber_account,
         request.paid_at,
-        amount,
-        surcharge,
+        row.amount,
+        row.surcharge,
         split.commission if split else 0,
         bill.bill if bill else None,
-        sequence or None,
+        row.sequence or None,
         bill.plan if bill else None,
         request.method,
         split.packed_parts if split else None,
