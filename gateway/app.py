@@ -32,7 +32,7 @@ from gateway.api.traced_door import TracedDoor
 from gateway.audit import gauges
 from gateway.config import Settings, StartRefused
 from gateway.domain.clock import Clock, SystemClock
-from gateway.flows import deliver_webhooks, reconcile
+from gateway.flows import deliver_webhooks, notice_restore, reconcile
 from gateway.flows.accept_payment import Intake
 from gateway.flows.authorise_payment import Asking
 from gateway.flows.close_at_cut_off import CutOffs
@@ -74,6 +74,7 @@ GAUGES_EVERY_S = 5.0
 GAUGES_SHARE = 50
 GAUGES_SLOT = 0
 SEAL_EVERY_S = 1.0
+NOTICE_EVERY_S = 10.0
 # How long after its moment a cut-off may be made, and how soon one that failed is tried again.
 CUT_OFF_EVERY_S = 0.5
 CUT_OFF_AGAIN_S = 5.0
@@ -337,6 +338,7 @@ def _once_a_gateway(context: Context, telemetry: Telemetry) -> list["asyncio.Tas
     """What one worker of a gateway does for all of them."""
     watching: list[asyncio.Task[None]] = []
     watching.append(asyncio.create_task(_count_money(context, telemetry), name="money gauges"))
+    watching.append(asyncio.create_task(_notice(context), name="restores"))
     watching.append(asyncio.create_task(_seal(context), name="seals"))
     if context.settings.close_at_cut_off == "yes":
         watching.append(asyncio.create_task(_close(context), name="cut-offs"))
@@ -443,6 +445,16 @@ async def _look(context: Context, telemetry: Telemetry) -> None:
         except Exception as failure:
             logs.bug(failure, "the standing gauges")
         await asyncio.sleep(WATCH_EVERY_S)
+
+
+async def _notice(context: Context) -> None:
+    """Notices a database that was put back, also where another gateway would pay from it."""
+    while True:
+        try:
+            await notice_restore.notice(context)
+        except Exception as failure:
+            logs.bug(failure, "looking for a restore")
+        await asyncio.sleep(NOTICE_EVERY_S)
 
 
 async def _seal(context: Context) -> None:

@@ -226,6 +226,9 @@ class Settings:
     payout_changed_from_roubles: int = _setting(_whole(0, 9_999_999_999), 100_000)
     # The VAT that the centre's commission has in it, as acts say it; 0: it is not subject to any.
     commission_vat_percent: int = _setting(_whole(0, 30), 0)
+    # Where gateways remember which batches were approved and sent, to notice a database that was
+    # put back; best on another disk than it. Beside a database of our own: data/witness.
+    witness: Path | None = _setting(Path, None)
     # Whether a batch is approved only once the money of all its payments has come.
     hold_payouts_until_arrived: str = _setting(_one_of("no", "yes"), "no")
     # The version of pain.001 that the bank takes; who signs and receives electronic messages

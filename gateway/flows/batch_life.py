@@ -9,7 +9,7 @@ from gateway.domain.party import Caller
 from gateway.domain.payment import Claim
 from gateway.domain.refusals import Refusal
 from gateway.domain.states import PAYOUT, SETTLEMENT_BATCH, next_state
-from gateway.flows import after_restore, tell_recipients
+from gateway.flows import after_restore, notice_restore, tell_recipients
 from gateway.flows.answers import once
 from gateway.flows.close_batch import batch_shown
 from gateway.flows.context import Answer, Context
@@ -19,6 +19,7 @@ from gateway.payouts import store as payout_store
 from gateway.payouts.store import Move, Returned
 from gateway.settlement import store as settlement_store
 from gateway.settlement.store import BatchRow
+from gateway.settlement.witness import SENT
 from gateway.steps import timed
 
 # The role of whoever brings files to the bank.
@@ -36,6 +37,8 @@ async def send(
     says why the bank has it not.
     """
 
+    await notice_restore.notice(context)
+
     async def act(conn: Any, cut: Cut) -> dict[str, object]:
         row = await _locked(conn, batch)
         state = next_state(SETTLEMENT_BATCH, row.state, "send")
@@ -49,7 +52,9 @@ async def send(
         await _move(context, conn, row, "send", state, caller, override)
         return await batch_shown(conn, batch)
 
-    return await once(context, claim, new_id(), act, stamps=False)
+    answer = await once(context, claim, new_id(), act, stamps=False)
+    await notice_restore.remember(context, batch, SENT)
+    return answer
 
 
 @timed("payouts", "file")
@@ -63,7 +68,7 @@ async def fetch(context: Context, caller: Caller, batch: UUID, name: str) -> tup
     """
     await payout_file(context, batch, name)
     if not await _is_unclaimed(context, batch):
-        return await payout_file(context, batch, name), False
+        return await _claimed_before(context, batch, name), False
     if caller.role != SENDER:
         raise Refusal("state_conflict", "Expected a batch that somebody has claimed for sending")
     # A key with a space is none that came over HTTP.
@@ -75,8 +80,15 @@ async def fetch(context: Context, caller: Caller, batch: UUID, name: str) -> tup
         # Somebody may have been first a moment ago.
         if await _is_unclaimed(context, batch):
             raise
-        return await payout_file(context, batch, name), False
+        return await _claimed_before(context, batch, name), False
     return await payout_file(context, batch, name), True
+
+
+async def _claimed_before(context: Context, batch: UUID, name: str) -> bytes:
+    """The file, once it is remembered that it left: whoever claimed it may have died before."""
+    content = await payout_file(context, batch, name)
+    await notice_restore.remember(context, batch, SENT)
+    return content
 
 
 async def _is_unclaimed(context: Context, batch: UUID) -> bool:

@@ -27,7 +27,14 @@ from gateway.domain.payment import Claim
 from gateway.domain.refusals import InvariantBroken, Refusal
 from gateway.domain.states import SETTLEMENT_BATCH as STATES
 from gateway.domain.states import next_state
-from gateway.flows import after_restore, agreed_days, batch_days, cover_obligations, tell_recipients
+from gateway.flows import (
+    after_restore,
+    agreed_days,
+    batch_days,
+    cover_obligations,
+    notice_restore,
+    tell_recipients,
+)
 from gateway.flows.answers import once
 from gateway.flows.context import Answer, Context
 from gateway.flows.patience import patiently
@@ -49,6 +56,7 @@ from gateway.seals.store import Seal
 from gateway.settlement import store as settlement_store
 from gateway.settlement import store_approvals, store_counting
 from gateway.settlement.store import BatchEvent, BatchRow, PositionRow
+from gateway.settlement.witness import APPROVED
 from gateway.steps import timed
 
 
@@ -147,6 +155,7 @@ async def approve(
     `state_conflict`, `ledger_mismatch`, and `forbidden` for whoever closed it, loaded an obligation
     it pays on, or changed requisites or fees of it that nobody else has looked at.
     """
+    await notice_restore.notice(context)
     # No money leaves before what it is for is sealed.
     await seal_all(context)
     # What was closed does not change: it is added up before anybody has to wait for it.
@@ -155,7 +164,9 @@ async def approve(
     async def act(conn: Any, cut: Cut) -> dict[str, object]:
         return await _approve(context, conn, caller, batch, gate, override)
 
-    return await once(context, claim, new_id(), act, stamps=False)
+    answer = await once(context, claim, new_id(), act, stamps=False)
+    await notice_restore.remember(context, batch, APPROVED)
+    return answer
 
 
 async def _approve(
