@@ -362,6 +362,7 @@ def _done(given: dict[str, str | None], by: str, role: str, work: Work) -> bytes
     """What `work` answers whoever is named, in the role it takes."""
 
     async def named(context: "Context") -> bytes:
+        from gateway.flows import notice_restore
         from gateway.storage import keys
 
         async with context.connection() as conn:
@@ -371,6 +372,7 @@ def _done(given: dict[str, str | None], by: str, role: str, work: Work) -> bytes
                 f"Expected the name of a key in the role {role}, was {by};"
                 f" kopeck keys add {by} --role {role} makes one"
             )
+        await notice_restore.notice(context)
         return await work(context, caller)
 
     return _on_context(given, named)

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import asyncpg
@@ -133,3 +135,21 @@ def test_a_restored_database_pays_nothing_before_two_people_have_said_so(tmp_pat
     assert "Expected the id of a statement, bst_…" in kopeck(*bad, "--data", restored).stderr
     bad = ("settle", "decide-line", "bst_" + "0" * 32, "1", "--reason", "so", "--by", "olga")
     assert "Expected a line of a lost order" in kopeck(*bad, "--data", restored).stderr
+
+
+def test_files_of_a_database_that_are_put_back_are_noticed(tmp_path: Path) -> None:
+    """The server is stopped between commands, so a copy of its files is whole."""
+    data, away = tmp_path / "data", tmp_path / "away"
+    at = ("--data", str(data))
+    for name, role in NAMES[1:3]:
+        kopeck("keys", "add", name, "--role", role, *at)
+    batch = json.loads(kopeck("settle", "close", "--by", "olga", *at).stdout)["id"]
+    subprocess.run(["cp", "-a", data / "postgres", away], check=True)
+    words = ("settle", "approve", batch, "--by", "pavel", *at)
+    assert kopeck(*words).returncode == 0
+    shutil.rmtree(data / "postgres")
+    away.rename(data / "postgres")
+    held = kopeck(*words, "--override", "I know better")
+    assert (held.returncode, "was restored" in held.stderr) == (2, True), held.stderr
+    (found,) = json.loads(kopeck("settle", "restores", *at).stdout)["restores"]
+    assert (found["found"], batch in found["detail"]) == ("witness", True)

@@ -15,6 +15,7 @@ from gateway.domain.refusals import Refusal, Unavailable
 from gateway.flows import batch_life, notice_restore
 from gateway.settlement import store_restores, witness
 from gateway.settlement.witness import APPROVED, SENT, Mark
+from gateway.storage.embedded import EmbeddedPostgres
 from tests.flows.copies import dump, living, put_back
 from tests.flows.region import Region, Worker, batch_id, bill
 from tests.flows.test_after_restore import HELD, lift, standing
@@ -115,6 +116,24 @@ async def test_a_dump_on_another_server_is_noticed_once(region: Region) -> None:
     assert await found(region) == ["server"]
     rows = await region.conn.fetch("SELECT DISTINCT installation FROM served_by")
     assert [row["installation"] for row in rows] == [installation]
+
+
+async def test_a_dump_put_into_another_cluster_is_noticed(region: Region, tmp_path: Path) -> None:
+    """Really another one: its own initdb, and no witness of anything."""
+    await region.load(bill("A"))
+    await pay_out(region, region.worker, "1")
+    await dump(region.url, tmp_path / "dump")
+    server = EmbeddedPostgres(tmp_path / "other")
+    await asyncio.to_thread(server.start)
+    try:
+        async with again(tmp_path / "dump", server.url, None) as (copy, worker):
+            await copy.pay("p", "A", 5_000)
+            batch = await close(copy, worker, "2")
+            with pytest.raises(Refusal, match=HELD):
+                await copy.approve("a2", batch, on=worker)
+            assert await found(copy) == ["server"]
+    finally:
+        await asyncio.to_thread(server.stop)
 
 
 async def test_nothing_ordinary_is_taken_for_a_restore(region: Region, tmp_path: Path) -> None:
