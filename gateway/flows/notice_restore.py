@@ -9,25 +9,22 @@ import asyncio
 from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
-
 from gateway.domain.ids import SETTLEMENT_BATCH, new_id, shown
 from gateway.flows import after_restore
 from gateway.flows.context import Context
 from gateway.journal.db_transaction import writing
 from gateway.settlement import store_restores, witness
+from gateway.settlement.store_restores import UNTOLD
 from gateway.settlement.witness import APPROVED, SENT, Mark
 
 # What a batch may be in once it was sent.
 _AFTER_SENDING: Final = ("sent", "partially_executed", "executed", "returned")
-# A server that tells nobody what it is, as some that are rented.
-UNTOLD: Final = "untold"
 
 
 async def notice(context: Context) -> None:
     """Hold settlement where the database is on another server, or has lost what was settled."""
     async with context.connection() as conn:
-        server = await _server(conn)
+        server = await store_restores.server(conn)
         found = await store_restores.served_by(conn)
         if found is None or found[1] != server:
             async with writing(conn):
@@ -51,13 +48,6 @@ async def remember(context: Context, batch: UUID, state: str) -> None:
     if found is not None:
         mark = Mark(batch, state, context.clock.now())
         await asyncio.to_thread(witness.remember, directory, found[0], mark)
-
-
-async def _server(conn: Any) -> str:
-    try:
-        return await store_restores.server(conn)
-    except (asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedFunctionError):
-        return UNTOLD
 
 
 async def _moved(context: Context, conn: Any, server: str) -> tuple[UUID, str]:

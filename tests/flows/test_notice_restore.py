@@ -198,11 +198,11 @@ async def test_a_server_that_tells_nothing_is_no_other(
     region: Region, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def untold(_: Any) -> str:
-        return notice_restore.UNTOLD
+        return store_restores.UNTOLD
 
     await notice_restore.notice(region.worker.context)
     with monkeypatch.context() as patched:
-        patched.setattr(notice_restore, "_server", untold)
+        patched.setattr(store_restores, "server", untold)
         await notice_restore.notice(region.worker.context)
     await notice_restore.notice(region.worker.context)
     async with region.worker.context.connection() as conn:
