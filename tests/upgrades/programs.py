@@ -92,11 +92,15 @@ def history() -> bool:
 
 @cache
 def program_before() -> str:
-    """The newest commit whose schema is older than this tree's."""
-    newest = max(MIGRATIONS.glob("*.sql"))
-    added = _git("log", "--format=%H", "--diff-filter=A", "--", str(newest)).split()
-    # Not committed yet, it came after all that is.
-    return f"{added[-1].decode()}^" if added else "HEAD"
+    """The newest commit whose schema is older than this tree's, and whole: a file may have been
+    given another number on its way, and no program starts on two of one.
+    """
+    for commit in _git("log", "--format=%H").decode().split():
+        files = _git("ls-tree", "--name-only", f"{commit}:{_FOLDER}").decode().split()
+        numbers = sorted(int(name[:4]) for name in files if name.endswith(".sql"))
+        if len(numbers) < known_now() and numbers == list(range(1, len(numbers) + 1)):
+            return commit
+    raise AssertionError("Expected a commit with an older schema")
 
 
 def known_now() -> int:
