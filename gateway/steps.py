@@ -25,7 +25,7 @@ STEPS: Final = {
     "bills": ("load",),
     "corrections": ("charge_back", "correct", "refund", "resolve"),
     "methods": ("open",),
-    "obligations": ("approve", "load", "withdraw"),
+    "obligations": ("approve", "file", "load", "withdraw"),
     "parties": ("confirm", "recipient"),
     "payouts": ("file", "statement"),
     "reconciliation": ("late", "match"),
@@ -39,7 +39,12 @@ STEPS: Final = {
 # Those that are calls to somebody else.
 _OUTWARD: Final = frozenset({"acquirers", "webhooks"})
 # Those that count what they went through, row by row.
-ROWS: Final = (("acquirer_reports", "take"), ("bills", "load"), ("payouts", "statement"))
+ROWS: Final = (
+    ("acquirer_reports", "take"),
+    ("bills", "load"),
+    ("obligations", "file"),
+    ("payouts", "statement"),
+)
 
 DONE: Final = "done"
 REFUSED: Final = "refused"

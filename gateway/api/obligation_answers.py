@@ -34,6 +34,23 @@ class ObligationsLoaded(Struct):
     obligations: list[ObligationShown]
 
 
+class RefusedDebt(Struct):
+    """A line that was not loaded, by its number in the file, and why."""
+
+    line: int
+    code: str
+    detail: str
+
+
+class ObligationFileLoaded(Struct):
+    """What became of a file's lines."""
+
+    accepted: int
+    amount: Annotated[Kopecks, Meta(description="Of those that are accepted, together")]
+    known: Annotated[int, Meta(description="Loaded before, the same in everything")]
+    refused: list[RefusedDebt]
+
+
 class ObligationsShown(Struct):
     """Obligations in the order they were loaded; `last_number` is `after` of the next page."""
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from gateway.api import bodies, obligations
 from gateway.api import obligation_answers as answers
-from gateway.api.routes import JSON_BODY, Route
+from gateway.api.routes import JSON_BODY, STREAM, Route
 
 OPERATOR: Final = frozenset({"operator"})
 APPROVER: Final = frozenset({"approver"})
@@ -13,6 +13,10 @@ READERS: Final = frozenset({"operator", "approver", "auditor", "recipient"})
 
 def routes() -> list[Route]:
     """This part of the table."""
+    return [*_loads(), *_shown(), *_withdrawals()]
+
+
+def _loads() -> list[Route]:
     return [
         Route(
             method="POST",
@@ -33,6 +37,23 @@ def routes() -> list[Route]:
             ),
         ),
         Route(
+            method="POST",
+            path="/v1/obligation-files",
+            name="obligation_files",
+            view=obligations.load_file,
+            roles=OPERATOR,
+            body=STREAM,
+            keyed=True,
+            summary="Load a file of debts, a debt a line as CSV or JSON; good lines are kept",
+            takes=obligations.FILE_TYPES,
+            answers={200: answers.ObligationFileLoaded},
+        ),
+    ]
+
+
+def _shown() -> list[Route]:
+    return [
+        Route(
             method="GET",
             path="/v1/obligations",
             name="obligations_list",
@@ -52,6 +73,11 @@ def routes() -> list[Route]:
             summary="An obligation with its latest transfers and withdrawals",
             answers={200: answers.ObligationInFull},
         ),
+    ]
+
+
+def _withdrawals() -> list[Route]:
+    return [
         Route(
             method="POST",
             path="/v1/obligations/{id}/withdraw",

@@ -1,24 +1,26 @@
-"""Views of obligations: load, list, show, and withdraw by two people."""
+"""Views of obligations: load, as a body or a file, list, show, and withdraw by two people."""
 
+from hashlib import blake2b
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
-from gateway.api import bodies, decode, encode, replies, strict_json
+from gateway.api import bodies, decode, encode, reading, replies, strict_json
 from gateway.api.call import Call, House
+from gateway.api.obligation_lines import DebtFile, debt_of
 from gateway.api.payments import PAGE_DEFAULT, PAGE_MAX, kept
 from gateway.api.replies import Reply
+from gateway.api.spool import Spool
 from gateway.domain import ids
-from gateway.domain.bill import NAME_LENGTH_MAX
+from gateway.domain.payment import Claim
 from gateway.domain.refusals import Refusal
-from gateway.flows import obligations
+from gateway.flows import answers, load_debts, obligations
 from gateway.methods.pan import contains_pan
-from gateway.obligations.store import NewObligation
 
-# So many fit a body; a greater registry is told in parts, each of which is taken whole.
+# So many fit a body, all of which are taken or none; a greater registry is a file.
 LOADED_MAX: Final = 256
-SERVICES_MAX: Final = 64
-DOCUMENT_LENGTH_MAX: Final = 64
+FILE_TYPES: Final = ("application/octet-stream", "application/x-ndjson", "text/csv", "text/plain")
 _NUMBER_MAX: Final = 2**31 - 1
 
 _load_body = msgspec.json.Decoder(bodies.ObligationsBody)
@@ -32,8 +34,29 @@ async def load(house: House, call: Call) -> Reply:
     claim = call.claim("obligations", body)
     if not 1 <= len(body.obligations) <= LOADED_MAX:
         raise Refusal("malformed", f"Expected 1..{LOADED_MAX} obligations")
-    told = [_checked(one, f"obligation {at}") for at, one in enumerate(body.obligations)]
+    told = [debt_of(one, f"obligation {at}") for at, one in enumerate(body.obligations)]
     return kept(replies.CREATED, await obligations.load(house.context, claim, call.caller, told))
+
+
+async def load_file(house: House, call: Call) -> Reply:
+    """POST /v1/obligation-files: a debt a line, each with its own verdict.
+
+    Nothing is done before the whole file is here.
+    """
+    key, settings = call.key(), house.context.settings
+    call.query()
+    digest = blake2b(digest_size=decode.FINGERPRINT_SIZE)
+    with Spool() as spool:
+        file = DebtFile(spool, settings.upload_bytes_max)
+        async for piece in reading.chunks(call.request, settings.body_timeout_s):
+            digest.update(piece)
+            file.feed(piece)
+        claim = Claim(call.caller.number, key, "obligation_files", digest.digest())
+
+        async def act(_: UUID) -> bytes:
+            return encode.json(await load_debts.load(house.context, call.caller, file.bunches()))
+
+        return kept(replies.OK, await answers.once_in_parts(house.context, claim, act))
 
 
 async def list_all(house: House, call: Call) -> Reply:
@@ -83,39 +106,3 @@ async def approve_withdrawal(house: House, call: Call) -> Reply:
     withdrawal = decode.path_id(ids.WITHDRAWAL, call.names[0])
     answer = await obligations.approve_withdrawal(house.context, claim, call.caller, withdrawal)
     return kept(replies.OK, answer)
-
-
-def _checked(body: bodies.ObligationBody, where: str) -> NewObligation:
-    """The debt of a body; Refusals malformed, amount_out_of_range, pan_not_allowed."""
-    decode.check_amount(body.amount)
-    if body.debtor == body.creditor:
-        raise Refusal("malformed", f"Expected a debtor who is not the creditor in {where}")
-    if not _is_name(body.document_number, DOCUMENT_LENGTH_MAX):
-        raise Refusal(
-            "malformed", f"Expected document_number of 1..{DOCUMENT_LENGTH_MAX} letters in {where}"
-        )
-    services = body.services
-    if len(services) > SERVICES_MAX or len(set(services)) < len(services):
-        raise Refusal(
-            "malformed", f"Expected at most {SERVICES_MAX} services, each once, in {where}"
-        )
-    if not all(1 <= len(text) <= NAME_LENGTH_MAX and "\x00" not in text for text in services):
-        raise Refusal(
-            "malformed", f"Expected services of 1..{NAME_LENGTH_MAX} characters in {where}"
-        )
-    if any(map(contains_pan, services)):
-        raise Refusal("pan_not_allowed", "Expected no full card number in services, was one")
-    decode.check_day(body.document_date, "document_date")
-    return NewObligation(
-        body.debtor,
-        body.creditor,
-        tuple(sorted(services)),
-        body.amount,
-        body.document_number,
-        body.document_date,
-    )
-
-
-def _is_name(text: str, longest: int) -> bool:
-    """Some letters and no control characters: it stands in reports, a row of which is one line."""
-    return 1 <= len(text) <= longest and bool(text.strip()) and text.isprintable()

@@ -157,6 +157,38 @@ def import_statement(file: IO[bytes], name: str, by: str, **given: str | None) -
     click.echo(_done(given, by, "operator", work))
 
 
+@settle.command(name="load-obligations")
+@click.argument("file", type=click.File("rb"))
+@_BY
+@options.database
+def load_obligations(file: IO[bytes], by: str, **given: str | None) -> None:
+    """Load FILE of debts between recipients, CSV or JSON, a debt a line; good lines are kept.
+
+    Prints what became of its lines; exit code 1 where any was refused. The same file again changes
+    nothing.
+    """
+    import orjson
+
+    from gateway.api.obligation_lines import DebtFile
+    from gateway.api.spool import Spool
+
+    settings = options.settings(**given)
+    with Spool() as spool:
+        debts = DebtFile(spool, settings.upload_bytes_max)
+        while piece := file.read(_PIECE_BYTES):
+            debts.feed(piece)
+
+        async def work(context: "Context", caller: "Caller") -> bytes:
+            from gateway.flows import load_debts
+
+            return orjson.dumps(await load_debts.load(context, caller, debts.bunches()))
+
+        told = _done(given, by, "operator", work)
+    click.echo(told)
+    if orjson.loads(told)["refused"]:
+        sys.exit(1)
+
+
 @settle.command()
 @click.argument("batch", required=False)
 @options.database

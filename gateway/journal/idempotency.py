@@ -44,6 +44,7 @@ ROUTES = (
     "lifted_restores",
     "recipient_confirmations",
     "surcharge_confirmations",
+    "obligation_files",
 )
 """Where keys are used; the position is the number that is stored, so the order never changes."""
 

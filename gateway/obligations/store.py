@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from msgspec import Struct
 
 from gateway.domain.refusals import InvariantBroken
@@ -19,6 +20,31 @@ _ADD = """
     RETURNING number
 """
 _OPEN = "INSERT INTO open_obligations (obligation, debtor, remaining) VALUES ($1, $2, $3)"
+# Arrays of arrays would have to be of one length, so services come as JSON.
+_ADD_SEVERAL = """
+    INSERT INTO obligations (id, debtor, creditor, services, amount, document_number,
+                             document_date, settlement_batch, loaded_at, loaded_by)
+    SELECT u.id, u.debtor, u.creditor,
+           ARRAY(SELECT s.name FROM jsonb_array_elements_text(u.services::jsonb)
+                     WITH ORDINALITY AS s (name, place) ORDER BY s.place),
+           u.amount, u.document_number, u.document_date, $8, $9, $10
+    FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::bigint[], $6::text[], $7::date[])
+        WITH ORDINALITY AS u (id, debtor, creditor, services, amount, document_number,
+                              document_date, place)
+    ORDER BY u.place
+    ON CONFLICT (debtor, creditor, document_number, document_date) DO NOTHING
+    RETURNING number, debtor, amount
+"""
+_OPEN_SEVERAL = """
+    INSERT INTO open_obligations (obligation, debtor, remaining)
+    SELECT * FROM unnest($1::int[], $2::int[], $3::bigint[])
+"""
+_DOCUMENTS = """
+    SELECT u.place, d.id, d.amount, d.services
+    FROM unnest($1::int[], $2::int[], $3::text[], $4::date[])
+        WITH ORDINALITY AS u (debtor, creditor, document_number, document_date, place)
+    JOIN obligations AS d USING (debtor, creditor, document_number, document_date)
+"""
 _DEBTORS = """
     SELECT DISTINCT o.debtor
     FROM open_obligations AS o JOIN obligations AS d ON d.number = o.obligation
@@ -144,6 +170,14 @@ class NewObligation(Struct, frozen=True):
     document_date: date
 
 
+class Document(Struct, frozen=True):
+    """What a document of two recipients was loaded with."""
+
+    id: UUID
+    amount: int
+    services: tuple[str, ...]
+
+
 class ObligationRow(Struct, frozen=True):
     """An obligation as it stands, in kopecks: amount = transferred + withdrawn + remaining."""
 
@@ -247,6 +281,57 @@ async def add(
             await conn.execute(_OPEN, number, recipients[new.debtor], new.amount)
         numbers.append(number)
     return numbers
+
+
+def document_of(new: NewObligation) -> tuple[str, str, str, date]:
+    """By what a document is one and the same."""
+    return new.debtor, new.creditor, new.document_number, new.document_date
+
+
+async def add_several(
+    conn: Any,
+    told: Sequence[NewObligation],
+    recipients: Mapping[str, int],
+    ids: Sequence[UUID],
+    batch: int,
+    at: datetime,
+    caller: int,
+) -> None:
+    """Add those whose documents are not there yet, numbered in the order told."""
+    added = await conn.fetch(
+        _ADD_SEVERAL,
+        ids,
+        [recipients[new.debtor] for new in told],
+        [recipients[new.creditor] for new in told],
+        [orjson.dumps(new.services).decode() for new in told],
+        [new.amount for new in told],
+        [new.document_number for new in told],
+        [new.document_date for new in told],
+        batch,
+        at,
+        caller,
+    )
+    columns = [[row[name] for row in added] for name in ("number", "debtor", "amount")]
+    await conn.execute(_OPEN_SEVERAL, *columns)
+
+
+async def documents(
+    conn: Any, told: Sequence[NewObligation], recipients: Mapping[str, int]
+) -> dict[tuple[str, str, str, date], Document]:
+    """What the documents of debts that are there were loaded with."""
+    rows = await conn.fetch(
+        _DOCUMENTS,
+        [recipients[new.debtor] for new in told],
+        [recipients[new.creditor] for new in told],
+        [new.document_number for new in told],
+        [new.document_date for new in told],
+    )
+    return {
+        document_of(told[row["place"] - 1]): Document(
+            row["id"], row["amount"], tuple(row["services"])
+        )
+        for row in rows
+    }
 
 
 async def debtors(conn: Any, batch: int) -> list[int]:

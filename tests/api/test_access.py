@@ -65,6 +65,7 @@ MATRIX = {
     "POST /v1/bank-statements": "-o---",
     "GET /v1/bank-statements/{id}": "-o-u-",
     "POST /v1/obligations": "-o---",
+    "POST /v1/obligation-files": "-o---",
     "GET /v1/obligations": "-opur",
     "GET /v1/obligations/{id}": "-opur",
     "POST /v1/obligations/{id}/withdraw": "-o---",

@@ -149,6 +149,8 @@ async def terms(gateway: Gateway) -> None:
         await agreements.decide(gateway, one, "reject", {"reason": "no"})
     (owed,) = (await obligations.load(gateway, obligations.debt())).json["obligations"]
     await obligations.load(gateway, obligations.debt())
+    for file in (b"{}", b""):
+        await post(gateway, "/v1/obligation-files", file, "operator")
     path = f"/v1/obligations/{owed['id']}/withdraw"
     asked = (await post(gateway, path, {"amount": 1, "reason": "so"})).json["id"]
     await post(gateway, path, {"amount": 10**9, "reason": "so"})
@@ -220,6 +222,7 @@ EXPECTED = {
     ("agreements", "propose"): {DONE: 1, REFUSED: 1},
     ("agreements", "decide"): {DONE: 1, REFUSED: 1},
     ("obligations", "load"): {DONE: 1, REFUSED: 1},
+    ("obligations", "file"): {DONE: 1, REFUSED: 1},
     ("obligations", "withdraw"): {DONE: 1, REFUSED: 1},
     ("obligations", "approve"): {DONE: 1, REFUSED: 1},
     ("bills", "load"): {DONE: 1},
@@ -298,3 +301,4 @@ async def test_every_step_of_a_day_is_counted_and_timed(database_url: str, tmp_p
     assert found["kopeck_step_rows_total", 'room="acquirer_reports",step="take"'] == 2
     assert found["kopeck_step_rows_total", 'room="payouts",step="statement"'] == 1
     assert found["kopeck_step_rows_total", 'room="bills",step="load"'] == 1
+    assert found["kopeck_step_rows_total", 'room="obligations",step="file"'] == 1

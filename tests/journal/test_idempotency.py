@@ -55,4 +55,11 @@ def test_numbers_of_routes_are_stored_and_never_move() -> None:
         "resolved_discrepancies": 24,
         "confirmed_discrepancies": 25,
         "rejected_discrepancies": 26,
+        "restores": 27,
+        "restored_lines": 28,
+        "restore_lifts": 29,
+        "lifted_restores": 30,
+        "recipient_confirmations": 31,
+        "surcharge_confirmations": 32,
+        "obligation_files": 33,
     }
