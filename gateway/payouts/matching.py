@@ -85,7 +85,7 @@ def numbers_of(line: Line) -> list[int]:
     if line.is_debit or (line.refers_back and found):
         return found
     # A return has a number of its own; the one it gives back mostly stands in its purpose.
-    spoken = _NUMBER.findall(line.purpose)[:_NUMBERS_MAX]
+    spoken = _NUMBER.findall(_BATCH.sub(" ", line.purpose))[:_NUMBERS_MAX]
     return [*(int(number) for number in spoken if int(number)), *found]
 
 
@@ -130,13 +130,20 @@ def judge(line: Line, known: Sequence[Known], told: set[tuple[UUID, bool]]) -> V
     if not fitting:
         kind = SUM_DIFFERS if agreed else REQUISITES_DIFFER
         return Verdict(kind, (agreed or list(known))[0])
-    fitting.sort(key=lambda one: (not _is_dated(line, one), one.order_date))
-    judged = [_executed(line, one, told) for one in fitting] if line.is_debit else None
-    judged = judged or [_returned(line, one, told) for one in fitting]
-    for wanted in (EXECUTED, RETURNED, KNOWN):
-        for verdict in judged:
-            if verdict.kind == wanted:
-                return verdict
+    # Where the day of an order is told, it is none of another day.
+    fitting = [one for one in fitting if _is_dated(line, one)] or fitting
+    fitting.sort(key=lambda one: one.order_date)
+    if line.is_debit:
+        judged = [_executed(line, one, told) for one in fitting]
+    else:
+        judged = [_returned(line, one, told) for one in fitting]
+    # What was told of before is not another's, whoever else it could be.
+    for wanted in (KNOWN, EXECUTED, RETURNED):
+        found = [verdict for verdict in judged if verdict.kind == wanted]
+        if found and wanted == RETURNED and _are_several(found):
+            return Verdict(REQUISITES_DIFFER, found[0].payout)
+        if found:
+            return found[0]
     return judged[0]
 
 
@@ -156,6 +163,11 @@ def _returned(line: Line, one: Known, told: set[tuple[UUID, bool]]) -> Verdict:
         return Verdict(RETURNED, one)
     again = one.returned_on == line.booked_on and (one.id, False) not in told
     return Verdict(KNOWN if again else RETURNED_TWICE, one)
+
+
+def _are_several(found: Sequence[Verdict]) -> bool:
+    """Whether orders to different accounts could all be what came back: nobody can tell which."""
+    return len({one.payout.account for one in found if one.payout is not None}) > 1
 
 
 def _came_back(line: Line, one: Known) -> bool:
@@ -184,8 +196,9 @@ def _bank_gives_back(line: Line, one: Known) -> bool:
     whose order that was.
 
     Many return under one number through such an account, so a number and a sum are not enough: the
-    bank marks the line, or names the recipient's account or INN. Of the recipient's own bank the
-    day of the order is enough too: one of ours has its number on a day.
+    bank marks the line, or names the recipient's account or INN, or our batch as our order did. Of
+    the recipient's own bank the day of the order is enough too: one of ours has its number on a
+    day.
     """
     if line.other_bic is None or line.other_bic not in (one.bic, one.payer_bic):
         return False
@@ -193,7 +206,13 @@ def _bank_gives_back(line: Line, one: Known) -> bool:
         return line.other_account is None or _is_banks_own(line.other_account)
     if line.other_account is None or not _is_banks_own(line.other_account):
         return False
-    if not {one.account, one.inn}.isdisjoint(_LONG_NUMBER.findall(line.purpose)):
+    told = set(_LONG_NUMBER.findall(line.purpose))
+    if told & {one.account, one.inn}:
+        return True
+    if any(len(text) == len(one.account) and text != one.payer_account for text in told):
+        # It names somebody else's account.
+        return False
+    if one.batch_id in batches_of(line):
         return True
     return line.other_bic != one.payer_bic and _is_dated(line, one)
 

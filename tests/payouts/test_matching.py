@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.ids import PAYOUT, shown
+from gateway.domain.ids import PAYOUT, SETTLEMENT_BATCH, shown
 from gateway.payouts.matching import (
     EXECUTED,
+    KNOWN,
     REQUISITES_DIFFER,
     RETURNED,
     SUM_DIFFERS,
@@ -86,6 +87,8 @@ UNDATED = "Возврат средств, пл. поручение 15"
         ({}, RETURNED),
         ({"other_account": TRANSIT[1]}, RETURNED),
         ({"purpose": f"Возврат п/п 15, получатель ИНН {HEATS_INN} не найден"}, RETURNED),
+        ({"purpose": f"{CLOSED} ({shown(SETTLEMENT_BATCH, UUID(int=1))})"}, RETURNED),
+        ({"purpose": f"{CLOSED} ({shown(SETTLEMENT_BATCH, UUID(int=2))})"}, REQUISITES_DIFFER),
         ({"purpose": CLOSED}, REQUISITES_DIFFER),
         ({"purpose": UNDATED}, REQUISITES_DIFFER),
         ({"purpose": f"Возврат п/п 15 счет {STRANGER}"}, REQUISITES_DIFFER),
@@ -138,6 +141,66 @@ def test_of_two_orders_under_a_number_the_one_that_agrees() -> None:
         verdict = judge(credit(), known, set())
         assert verdict.payout is not None
         assert (verdict.kind, verdict.payout.id) == (RETURNED, UUID(int=7))
+
+
+def test_of_orders_to_different_accounts_that_all_agree_none_came_back() -> None:
+    """A purpose has many numbers: two orders of one sum may both be spoken of."""
+    batch = shown(SETTLEMENT_BATCH, UUID(int=1))
+    spoken = f"Возврат п/п 15, реестр 1 от 13.11.2026 ({batch})"
+    other = payout(id=UUID(int=8), order_number=1, account=STRANGER, inn="7802532605")
+    assert kind_of(credit(purpose=spoken), payout(), other) == REQUISITES_DIFFER
+    named = credit(purpose=f"{spoken}, счет {HEAT}")
+    verdict = judge(named, [other, payout()], set())
+    assert (verdict.kind, verdict.payout) == (RETURNED, payout())
+    # What came back before is not what comes back now.
+    done = payout(id=UUID(int=8), order_number=1, account=STRANGER, returned_on=DAY)
+    assert kind_of(credit(purpose=spoken), payout(), done) == RETURNED
+
+
+@pytest.mark.parametrize("same_day", [False, True])
+def test_a_line_told_again_gives_nothing_else_back(same_day: bool) -> None:
+    """Another order that its words could mean is not given back by the second statement."""
+    line = credit(other_account=HEAT, purpose="Возврат п/п 15 от 13.11.2026, реестр 1, закрыт счет")
+    day = DAY if same_day else DAY - timedelta(30)
+    other = payout(id=UUID(int=8), order_number=1, order_date=day, executed_on=day)
+    first = judge(line, [other, payout()], set())
+    assert first.kind == RETURNED
+    assert first.payout is not None
+    after = [
+        payout(
+            id=one.id,
+            order_number=one.order_number,
+            order_date=one.order_date,
+            returned_on=line.booked_on if one.id == first.payout.id else None,
+        )
+        for one in (other, payout())
+    ]
+    assert judge(line, after, set()).kind == "known"
+    # Twice in one statement it is one too many, not another's.
+    twice = judge(line, after, {(first.payout.id, False)}).kind
+    assert twice == (RETURNED if same_day else "returned-twice")
+
+
+def test_an_execution_told_again_is_no_other_order_of_its_number() -> None:
+    """Numbers come round again; the second statement tells of the first order once more."""
+    line = credit(
+        is_debit=True,
+        order_number="15",
+        order_date=DAY,
+        booked_on=DAY,
+        other_account=HEAT,
+        other_inn=None,
+        other_bic=None,
+    )
+    other = payout(id=UUID(int=8), order_date=DAY - timedelta(400), executed_on=None, state="sent")
+    for known in ([payout(), other], [other, payout()]):
+        assert judge(line, known, set()).kind == "known"
+        assert judge(line, known, {(UUID(int=7), True)}).kind == "executed-twice"
+
+
+def test_no_number_is_taken_out_of_an_id() -> None:
+    batch = shown(SETTLEMENT_BATCH, UUID("01a21022-7028-7231-b1ad-58fae6e48ec2"))
+    assert numbers_of(credit(purpose=f"Возврат п/п 15 ({batch})")) == [15, 904]
 
 
 AMOUNTS = st.integers(1, 10**13)
@@ -219,3 +282,93 @@ def test_each_requisite_of_an_execution_is_needed(number: int, amount: int, spoi
         "ours": {"account": STRANGER},
     }
     assert kind_of(credit(**{**told, **spoils[spoilt]}), one) != EXECUTED
+
+
+ACCOUNTS = {HEAT: (HEATS_INN, HEATS_BANK), STRANGER: ("7802532605", "046015602")}
+PAID = st.builds(
+    lambda number, amount, account, days: {
+        "order_number": number,
+        "amount": amount,
+        "account": account,
+        "inn": ACCOUNTS[account][0],
+        "bic": ACCOUNTS[account][1],
+        "order_date": DAY - timedelta(days),
+        "executed_on": None,
+        "state": "sent",
+    },
+    st.integers(1, 3),
+    st.integers(1, 2),
+    st.sampled_from(sorted(ACCOUNTS)),
+    st.integers(0, 2),
+)
+WORDS = st.sampled_from(
+    ["Возврат п/п {0}", "Возврат {0} от 13.11.2026", "Возврат {0}, реестр {1}, счет " + HEAT]
+)
+TOLD = st.builds(
+    lambda out, amount, numbers, words, account, days: credit(
+        is_debit=out,
+        amount=amount,
+        order_number=str(numbers[0]) if out else "904",
+        order_date=DAY - timedelta(days) if out else None,
+        booked_on=DAY + timedelta(days),
+        other_account=account,
+        other_inn=None,
+        other_bic=HEATS_BANK,
+        purpose=words.format(*numbers),
+    ),
+    st.booleans(),
+    st.integers(1, 2),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    WORDS,
+    st.sampled_from([*sorted(ACCOUNTS), TRANSIT[0]]),
+    st.integers(0, 2),
+)
+
+
+def take(lines: list[Line], known: list[Known]) -> list[Line]:
+    """The lines of a statement that move a payout on, as flows take them."""
+    told: set[tuple[UUID, bool]] = set()
+    moved = []
+    for line in sorted(lines, key=lambda line: not line.is_debit):
+        numbers = numbers_of(line)
+        verdict = judge(line, [one for one in known if one.order_number in numbers], told)
+        if verdict.payout is None or verdict.kind not in (EXECUTED, RETURNED, KNOWN):
+            continue
+        told.add((verdict.payout.id, line.is_debit))
+        if verdict.kind != KNOWN:
+            moved.append(line)
+            assert (verdict.payout.amount, verdict.kind) == (
+                line.amount,
+                EXECUTED if line.is_debit else RETURNED,
+            )
+            if line.is_debit:
+                assert verdict.payout.executed_on is None
+                verdict.payout.executed_on = line.booked_on
+            else:
+                assert verdict.payout.returned_on is None
+                verdict.payout.returned_on = line.booked_on
+    return moved
+
+
+@given(
+    st.lists(
+        PAID, min_size=1, max_size=6, unique_by=lambda one: (one["order_number"], one["order_date"])
+    ),
+    st.lists(TOLD, min_size=1, max_size=8),
+    st.randoms(use_true_random=False),
+)
+def test_however_often_a_line_is_told_it_moves_one_payout_at_most(
+    paid: list[dict[str, Any]], lines: list[Line], dice: Any
+) -> None:
+    known = [payout(id=UUID(int=n + 1), **one) for n, one in enumerate(paid)]
+    # Lines that say the same to the letter cannot be told apart, so each is told once a statement.
+    lines = list({repr(line): line for line in lines}.values())
+    moved = take(lines, known)
+    for _ in range(3):
+        dice.shuffle(lines)
+        moved += take(lines, known)
+    assert len(moved) == len({repr(line) for line in moved})
+    # And no order is paid, or given back, more than once: as many as there are.
+    assert len(moved) == sum(
+        (one.executed_on is not None) + (one.returned_on is not None) for one in known
+    )
