@@ -158,7 +158,9 @@ def _read_time(text: str) -> int:
     found = _TIME.fullmatch(text) or _TIME_TOGETHER.fullmatch(text)
     if found is None:
         raise Misfit("a time")
-    hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    # Nearly every row has a time that no row before had.
+    hours_told, minutes_told, seconds_told = found.groups()
+    hours, minutes, seconds = int(hours_told), int(minutes_told), int(seconds_told or 0)
     if hours > 23 or minutes > 59 or seconds > 59:
         raise Misfit("a time")
     return hours * 3600 + minutes * 60 + seconds

@@ -1,5 +1,7 @@
 """Views of acquirer reports: take a file, show what became of it, set an acquirer's policy."""
 
+from collections import Counter
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 from uuid import UUID
@@ -77,9 +79,13 @@ class _Counter:
         self._telemetry = house.telemetry
         self._method = method
 
-    def __call__(self, outcome: Receipt | Exception) -> None:
-        told = outcome_of(outcome) if isinstance(outcome, Receipt) else failed_as(outcome)
-        self._telemetry.payment(self._method, told)
+    def __call__(self, outcomes: Sequence[Receipt | Exception]) -> None:
+        # Not one by one, which costs as much as a row of the table.
+        became = Counter(
+            outcome_of(one) if isinstance(one, Receipt) else failed_as(one) for one in outcomes
+        )
+        for told, count in became.items():
+            self._telemetry.payment(self._method, told, count)
 
 
 async def show(house: House, call: Call) -> Reply:

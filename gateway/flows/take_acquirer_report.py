@@ -50,12 +50,13 @@ BUNCH_ROWS: Final = 250
 # where files have no dates, payments are looked for less than a month back, for next month the same
 # sum is another payment.
 SLACK: Final = timedelta(days=1)
+_DAY_AND_SLACK: Final = timedelta(days=1) + SLACK
 WITHOUT_DATES: Final = timedelta(days=20)
 # One odd date makes every payment of a year one of the file's days: then only we know of none.
 ONLINE_ONLY_DAYS: Final = timedelta(days=32)
 _NO_BILL: Final = "not_found"
 
-Observe = Callable[[Outcome], None]
+Observe = Callable[[Sequence[Outcome]], None]
 Late = list[Discrepancy]
 
 
@@ -181,7 +182,7 @@ class Taking:
         if row.paid_at is None:
             return self._ever
         paid_at = datetime.fromtimestamp(row.paid_at, UTC)
-        return paid_at - SLACK, paid_at + 2 * SLACK
+        return paid_at - SLACK, paid_at + _DAY_AND_SLACK
 
     def _verdicts(self, rows: Sequence[Row], known: Sequence[Sequence[Known]]) -> list[Verdict]:
         taken: set[UUID] = set()
@@ -238,8 +239,9 @@ class Taking:
         late = part.discrepancies
         try:
             for rows, future in part.bunches:
-                for row, outcome in zip(rows, await future, strict=True):
-                    observe(outcome)
+                outcomes = await future
+                observe(outcomes)
+                for row, outcome in zip(rows, outcomes, strict=True):
                     differing = await self._came_to(row, outcome)
                     if differing is not None:
                         late.append(differing)

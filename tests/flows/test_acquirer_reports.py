@@ -58,7 +58,7 @@ class Bank:
         async def act(report: UUID) -> bytes:
             context = self.worker.context
             taking = Taking(context, self.worker.intake, self.caller, report, file)
-            return orjson.dumps(await taking.take(parts(), self.observed.append))
+            return orjson.dumps(await taking.take(parts(), self.observed.extend))
 
         answer = await answers.once_in_parts(self.worker.context, claim, act)
         told: dict[str, Any] = orjson.loads(answer.content)
@@ -176,7 +176,7 @@ async def send_numbered_by_itself(bank: Bank, text: str) -> dict[str, Any]:
         yield rows
 
     taking = Taking(bank.worker.context, bank.worker.intake, bank.caller, new_id(), per_file)
-    return await taking.take(parts(), bank.observed.append)
+    return await taking.take(parts(), bank.observed.extend)
 
 
 async def test_numbers_of_one_file_alone(region: Region) -> None:
