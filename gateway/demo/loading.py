@@ -1,10 +1,11 @@
-"""The operator's morning: recipients, surcharges, and the bills of the whole region."""
+"""The operator's morning: recipients, surcharges, the bills of the whole region, and debts."""
 
 import time
 
 import msgspec
 import orjson
 
+from gateway.demo import debts
 from gateway.demo.books import require_equal
 from gateway.demo.payers import owed_of
 from gateway.demo.roubles import percent, roubles
@@ -21,7 +22,7 @@ _NDJSON = "application/x-ndjson"
 
 async def load(stage: Stage) -> None:
     """Loads everything and shows it; DemoFailed where a good line is refused or a bad one kept."""
-    stage.show.chapter("The region: recipients, surcharges, bills")
+    stage.show.chapter("The region: recipients, surcharges, bills, debts")
     await _recipients(stage)
     for method, rule in stage.region.surcharges.items():
         await stage.operator.put(f"/v1/surcharges/{method}", rule)
@@ -30,6 +31,7 @@ async def load(stage: Stage) -> None:
     )
     stage.show.say(f"Surcharges from above, on the payer: {shown}.")
     await _bills(stage)
+    await debts.load(stage)
 
 
 async def _recipients(stage: Stage) -> None:

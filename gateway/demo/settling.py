@@ -4,12 +4,12 @@ import csv
 import io
 from typing import Any
 
-from gateway.demo import banking
+from gateway.demo import banking, debts
 from gateway.demo.books import check_positions, require, require_equal, sum_of
 from gateway.demo.roubles import roubles
 from gateway.demo.stage import Stage
 
-_MONEY = ("gross", "commission", "refunds", "net", "payable")
+_MONEY = ("gross", "commission", "refunds", "net", "transferred", "payable")
 _DOCUMENT = "СекцияДокумент="
 _DOCUMENT_END = "КонецДокумента"
 _SUM = "Сумма="
@@ -28,6 +28,8 @@ async def settle(stage: Stage) -> None:
         await stage.operator.post("/v1/settlement-batches", {}, f"{stage.run}-close")
     ).json
     _show_positions(stage, closed)
+    stage.show.chapter("A company's share covers its debt to a supplier")
+    await debts.show(stage, closed)
     stage.show.chapter("A second person approves, and the bank's file is made")
     await _approve(stage, closed)
     content = await _payout_file(stage, closed)
@@ -108,13 +110,14 @@ def _kopecks(line: str) -> int:
 
 async def _reports(stage: Stage, batch: Answer) -> None:
     rows = []
+    payers = {bill.subscriber_account: bill.payer for bill in stage.region.bills}
     for position in batch["positions"]:
         recipient = position["recipient"]
         path = f"/v1/settlement-batches/{batch['id']}/reports/{recipient}?format=csv"
         content = (await stage.operator.get(path)).content
         (stage.out / f"report-{stage.run}-{recipient}.csv").write_bytes(content)
-        rows.append([recipient, *_checked_report(stage, position, content)])
-    columns = ["report of", "rows>", "gross less refunds>", "commission>", "net>"]
+        rows.append([recipient, *_checked_report(stage, batch["id"], position, content, payers)])
+    columns = ["report of", "rows>", "gross less refunds>", "commission>", "debts>", "adds up to>"]
     stage.show.table(columns, rows)
     own = f"/v1/settlement-batches/{batch['id']}/reports"
     mine = (await stage.heat_office.get(f"{own}/heat?format=csv")).content
@@ -122,22 +125,33 @@ async def _reports(stage: Stage, batch: Answer) -> None:
     require(mine == kept, "Expected the recipient's own report the same, was another")
     await stage.heat_office.get(f"{own}/water?format=csv", expect=403)
     stage.show.holds(
-        f"The rows of each report add up to its position. {stage.heat_office.name} reads its own"
+        f"The rows of each report add up to its position, debts and all, and name the payer and"
+        f" address of the bill. {stage.heat_office.name} reads its own"
         " with its own key, and another's report is refused to it: 403."
     )
     stage.show.say(f"{len(rows)} reports in {stage.out}")
 
 
-def _checked_report(stage: Stage, position: Answer, content: bytes) -> list[str | int]:
+def _checked_report(
+    stage: Stage, batch: str, position: Answer, content: bytes, payers: dict[str, Any]
+) -> list[str | int]:
     """Rows and sums of a report; DemoFailed where they are not the position to the kopeck."""
     recipient, text = position["recipient"], content.decode("utf-8-sig")
     require(text.startswith(_REPORT_HEAD), f"Expected the header of a report, was {text[:40]}")
     found = list(csv.DictReader(io.StringIO(text), delimiter=";"))
+    shares = [row for row in found if row["kind"] != "obligation"]
     gross, commission, net = (
-        sum(int(row[f"{name}_kopecks"]) for row in found) for name in ("gross", "commission", "net")
+        sum(int(row[f"{name}_kopecks"]) for row in shares)
+        for name in ("gross", "commission", "net")
     )
-    require_equal(f"report rows of {recipient}", len(found), stage.books.lines[recipient].rows)
+    for row in shares:
+        told = {name: row["payer" if name == "name" else name] for name in ("name", "address")}
+        require_equal("the payer that a row names", told, payers[row["subscriber_account"]])
+        require_equal("the report that a row names", row["report"], batch)
+    require_equal(f"report rows of {recipient}", len(shares), stage.books.lines[recipient].rows)
     require_equal(f"report gross of {recipient}", gross, position["gross"] - position["refunds"])
     require_equal(f"report commission of {recipient}", commission, position["commission"])
     require_equal(f"report net of {recipient}", net, position["net"])
-    return [str(len(found)), gross, commission, net]
+    brought = debts.transferred(found)
+    require_equal(f"debts in the report of {recipient}", brought, position["transferred"])
+    return [str(len(found)), gross, commission, brought, net + brought]

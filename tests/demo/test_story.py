@@ -20,6 +20,8 @@ SMALL = {"KOPECK_TEST_DEMO_SIZE": "5"}
 KEY_LINES = (
     r"13 recipients registered: 6 suppliers, 4 management companies, 2 regional operators",
     r"100 bills of \d+ to \d+ charges .* Two bad lines named and left out",
+    r"A registry of debts, CSV in windows-1251: 2 of .* the same file again owes nothing twice",
+    r"uk-zarechye has paid heat its 5.000\.00 out of housing and keeps the rest; uk-bor earned",
     r"Charges and shares add up to the amount",
     r"the same bytes, Idempotency-Replayed: true",
     r"a full card number in masked_pan +422 pan_not_allowed",
