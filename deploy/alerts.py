@@ -190,6 +190,15 @@ def _settlement() -> list[Alert]:
             {"kopeck_settlement_late_seconds": "0x200"},
         ),
         Alert(
+            "SettlementHeld",
+            "max(kopeck_settlement_held_seconds) > 0",
+            "1m",
+            "page",
+            "The database was restored; nothing is paid until two people have looked",
+            {"kopeck_settlement_held_seconds": "0x100 1+60x100"},
+            {"kopeck_settlement_held_seconds": "0x200"},
+        ),
+        Alert(
             "PayoutStuck",
             f"max(kopeck_payout_age_seconds) > {4 * _DAY}",
             "10m",

@@ -87,6 +87,10 @@ _STANDING: Final = {
         "receivable_age_seconds",
         "How long ago the batch was closed that the oldest debt of a recipient began in; or 0.",
     ),
+    "held_age": (
+        "settlement_held_seconds",
+        "How long settlement has been held after a restore that nobody has lifted; or 0.",
+    ),
     "clock_skew": ("clock_skew_seconds", "The database's clock less the gateway's."),
     "connections": ("database_connections", "Connections to the server, whoever has them."),
     "connections_max": ("database_connections_max", "Connections that the server accepts."),
@@ -147,6 +151,8 @@ class StandingFigures(Protocol):
     def receivable(self) -> int: ...
     @property
     def receivable_age(self) -> float: ...
+    @property
+    def held_age(self) -> float: ...
     @property
     def clock_skew(self) -> float: ...
     @property

@@ -61,6 +61,9 @@ class LostLineShown(Struct):
         Meta(description="undecided, ready (a lift books it), booked, or not_ours"),
     ]
     recipient: str | None
+    suggested: Annotated[
+        str | None, Meta(description="Whose its account is, which decides nothing")
+    ]
     owed: Annotated[
         int,
         Meta(description="Kopecks; below 0 what was paid to the recipient, above what came back"),

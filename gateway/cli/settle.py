@@ -79,7 +79,9 @@ def approve(batch: str, override: str | None, by: str, **given: str | None) -> N
 @click.argument("batch")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--format", "name", type=click.Choice(_FORMAT), default="1c", show_default=True)
-@click.option("--again", is_flag=True, help="Write the same bytes once more, claiming nothing.")
+@click.option(
+    "--again", is_flag=True, help="Write the same bytes once more, of a batch that was claimed."
+)
 @click.option("--override", metavar="REASON", help="Why the bank has no batch out of a backup.")
 @_BY
 @options.database
@@ -102,10 +104,11 @@ def export(
         from gateway.flows import batch_life, payout_files
 
         found = _batch(batch)
+        if again:
+            return await batch_life.fetch_again(context, found, name)
         content = await payout_files.payout_file(context, found, name)
-        if not again:
-            claim = _claim(caller, "payout_claims", batch)
-            await batch_life.send(context, claim, caller, found, override)
+        claim = _claim(caller, "payout_claims", batch)
+        await batch_life.send(context, claim, caller, found, override)
         return content
 
     if file == "-":

@@ -62,6 +62,12 @@ def _standing(standing: Standing) -> Iterator[Finding]:
     else:
         yield well("connections", used)
     yield _replicas(standing)
+    if standing.held_age:
+        hours = standing.held_age / _HOUR_S
+        told = f"the database was restored, and pays nobody since {hours:.1f} hours"
+        yield ill("restores", told, "See docs/runbooks/SettlementHeld.md")
+    else:
+        yield well("restores", "none holds settlement")
     late = standing.settlement_late / _HOUR_S
     if late > 1:
         told = f"money that was to go out is in no approved batch, for {late:.1f} hours"

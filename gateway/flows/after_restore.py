@@ -286,6 +286,7 @@ def line_shown(
         "line": one.line,
         "state": state,
         "recipient": None if one.recipient is None else ids.get(one.recipient),
+        "suggested": None if one.suggested is None else ids.get(one.suggested),
         "owed": one.owed,
         "booked_on": one.booked_on.isoformat(),
         "order_number": one.order_number,
@@ -459,7 +460,7 @@ class _Finder:
             bic=line.other_bic,
             named=named,
             suggested=whose,
-            recipient=whose if paid is None else paid.recipient,
+            recipient=None if paid is None else paid.recipient,
             of_statement=None if paid is None else paid.statement,
             of_line=None if paid is None else paid.line,
         )

@@ -24,6 +24,7 @@ from gateway.steps import timed
 
 # The role of whoever brings files to the bank.
 SENDER: Final = "operator"
+UNCLAIMED: Final = "Expected a batch that somebody has claimed for sending"
 
 
 @timed("settlement", "send")
@@ -70,7 +71,7 @@ async def fetch(context: Context, caller: Caller, batch: UUID, name: str) -> tup
     if not await _is_unclaimed(context, batch):
         return await _claimed_before(context, batch, name), False
     if caller.role != SENDER:
-        raise Refusal("state_conflict", "Expected a batch that somebody has claimed for sending")
+        raise Refusal("state_conflict", UNCLAIMED)
     # A key with a space is none that came over HTTP.
     fingerprint = blake2b(batch.bytes, digest_size=16).digest()
     claim = Claim(caller.number, f"payout-file {new_id().hex}", "payout_claims", fingerprint)
@@ -82,6 +83,16 @@ async def fetch(context: Context, caller: Caller, batch: UUID, name: str) -> tup
             raise
         return await _claimed_before(context, batch, name), False
     return await payout_file(context, batch, name), True
+
+
+async def fetch_again(context: Context, batch: UUID, name: str) -> bytes:
+    """The file of a batch that somebody has claimed; refuses as `payout_file`, and `state_conflict`
+    where nobody has.
+    """
+    await payout_file(context, batch, name)
+    if await _is_unclaimed(context, batch):
+        raise Refusal("state_conflict", UNCLAIMED)
+    return await _claimed_before(context, batch, name)
 
 
 async def _claimed_before(context: Context, batch: UUID, name: str) -> bytes:

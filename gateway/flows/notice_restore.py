@@ -94,4 +94,6 @@ async def _forgotten(context: Context, conn: Any, marks: list[Mark]) -> None:
         f"a gateway remembers that {shown(SETTLEMENT_BATCH, lost.batch)} was {done} at"
         f" {lost.at.isoformat(timespec='seconds')}"
     )
-    await after_restore.begin(conn, "witness", detail, context.clock.now(), None)
+    # Whoever remembers may have a clock that is ahead; what is explained stays explained.
+    at = max(context.clock.now(), lost.at)
+    await after_restore.begin(conn, "witness", detail, at, None)

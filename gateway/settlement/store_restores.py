@@ -48,13 +48,15 @@ _STATES = """
     FROM settlement_batches WHERE id = ANY ($1::uuid[])
 """
 
-# A line is whose a person said last; one that came back goes the way of what it gives back.
+# A line is whose a person said last; one that came back goes the way of what it gives back. What
+# only its account speaks for may be any bill of the centre's own, and is a person's to say.
 _LINES = """
     SELECT l.statement, l.line, l.restore, l.came, l.amount, l.booked_on, l.payer, l.order_number,
            l.order_date, l.account, l.inn, l.bic, l.named, l.recipient AS suggested,
            CASE WHEN d.number IS NOT NULL THEN d.recipient
                 WHEN e.number IS NOT NULL THEN e.recipient
-                ELSE coalesce(l.recipient, f.recipient) END AS recipient,
+                WHEN l.named IS NOT NULL THEN l.recipient
+                WHEN f.named IS NOT NULL THEN f.recipient END AS recipient,
            l.of_statement, l.of_line, d.number IS NOT NULL OR e.number IS NOT NULL AS decided,
            d.reason, c.name AS decided_by, x.settlement_batch AS booked_in,
            EXISTS (SELECT FROM restored_lines AS r

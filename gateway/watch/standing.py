@@ -40,7 +40,8 @@ class Standing(Struct, frozen=True):
     `settlement_late` counts from the end of the working day on which the money was to go out;
     `replica_lag` is in bytes of the log, None where the role may not see it; `disk` is None where
     the database is not on this machine; `receivable` is in kopecks;
-    `counted` are the database's counts since it began.
+    `held_age` is of a restore that nobody has lifted; `counted` are the database's counts since it
+    began.
     """
 
     suspense_age: float
@@ -60,6 +61,7 @@ class Standing(Struct, frozen=True):
     disk: Disk | None
     receivable: int
     receivable_age: float
+    held_age: float
 
 
 class Watch:
@@ -92,6 +94,7 @@ class Watch:
             approved = await store.oldest_unpaid(conn)
             stated = await store.last_statement(conn)
             owing, owed_since = await store.receivable(conn)
+            held = await store.held_since(conn)
         return Standing(
             self._age(suspense),
             self._age(unsettled),
@@ -112,6 +115,7 @@ class Watch:
             owing,
             # What is settled already only waits for its batch.
             self._age(owed_since if owing else None),
+            self._age(held),
         )
 
     async def _server(self, conn: Any) -> tuple[float, Any]:

@@ -48,6 +48,10 @@ _RECEIVABLE = """
     WHERE p.carried_out < 0 AND p.settlement_batch =
           (SELECT max(number) FROM settlement_batches WHERE state <> 'cut')
 """
+_HELD = """
+    SELECT min(at) FROM restores AS r
+    WHERE NOT EXISTS (SELECT FROM lifted_restores AS l WHERE l.restore = r.id)
+"""
 # Ids are made in the order of time.
 _LAST_STATEMENT = "SELECT taken_at FROM bank_statements ORDER BY id DESC LIMIT 1"
 _SERVER = """
@@ -101,6 +105,12 @@ async def oldest_unpaid(conn: Any) -> datetime | None:
 async def last_statement(conn: Any) -> datetime | None:
     """When the bank's last statement was taken."""
     found: datetime | None = await conn.fetchval(_LAST_STATEMENT)
+    return found
+
+
+async def held_since(conn: Any) -> datetime | None:
+    """Since when a restore holds settlement that nobody has lifted."""
+    found: datetime | None = await conn.fetchval(_HELD)
     return found
 
 

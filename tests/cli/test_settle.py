@@ -60,6 +60,8 @@ def test_a_batch_from_a_shell(database_url: str, tmp_path: Path) -> None:
     assert (change["what"], change["method"], change["set_by"]) == ("surcharge", "card", "olga")
     approved = kopeck("settle", "approve", batch, "--by", "pavel", *at)
     assert json.loads(approved.stdout)["state"] == "approved"
+    unclaimed = kopeck("settle", "export", batch, "-", "--again", "--by", "olga", *at)
+    assert (unclaimed.returncode, "has claimed" in unclaimed.stderr) == (2, True)
 
     sent = kopeck("settle", "export", batch, str(out), "--by", "olga", *at)
     assert (sent.returncode, sent.stdout) == (0, ""), sent.stderr

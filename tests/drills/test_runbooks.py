@@ -233,6 +233,22 @@ async def test_a_debt_that_nothing_nets(database_url: str, tmp_path: Path) -> No
         assert fires("ReceivableAged", done) in (False, None)
 
 
+async def test_a_database_that_was_put_back(database_url: str, tmp_path: Path) -> None:
+    async with region(database_url, tmp_path, Ahead()) as (drill, gateway, _):
+        body = {"reason": "a snapshot of noon was put back"}
+        said = await gateway.send("POST", "/v1/restores", body, role="operator", key=gateway.key())
+        assert said.status == 201
+        held = await drill.until(lambda m: m["kopeck_settlement_held_seconds"] > 0)
+        assert fires("SettlementHeld", held) in (True, None)
+        assert "asked" in await drill.follow("SettlementHeld")
+        shown = await gateway.send("GET", "/v1/restores", role="approver")
+        path = f"/v1/restore-lifts/{shown.json['lifts'][0]['id']}/approve"
+        lifted = await gateway.send("POST", path, b"", role="approver", key=gateway.key())
+        assert lifted.status == 200
+        done = await drill.until(lambda m: m["kopeck_settlement_held_seconds"] == 0)
+        assert fires("SettlementHeld", done) in (False, None)
+
+
 async def test_a_discrepancy_that_nobody_resolves(database_url: str, tmp_path: Path) -> None:
     clock = Ahead()
     async with region(database_url, tmp_path, clock) as (drill, gateway, _):

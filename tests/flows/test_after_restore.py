@@ -264,12 +264,17 @@ async def test_a_line_that_nobody_is_known_for_is_decided_before_the_lift(
     region: Region, empty_database_url: str, tmp_path: Path
 ) -> None:
     told, _before = await first_life(region, tmp_path / "dump")
+    # To a recipient's account, and it may be a bill of the centre's own.
+    bill_of_ours = told[1].but(number="905", amount=77_700, purpose="Оплата по счету 12")
     strange = told[0].but(other="40702810002000001234", inn="", bic="")
     async with second_life(tmp_path / "dump", empty_database_url) as again:
-        await take(again, "s", one_c([strange, *told[1:]]))
-        (line,) = [o for o in (await standing(again))["lines"] if o["state"] == "undecided"]
-        with pytest.raises(Refusal, match=r"state_conflict: .*1 undecided"):
+        await take(again, "s", one_c([strange, bill_of_ours, *told[1:]]))
+        undecided = [o for o in (await standing(again))["lines"] if o["state"] == "undecided"]
+        line, own = sorted(undecided, key=lambda one: int(one["line"]))
+        assert (line["suggested"], own["suggested"], own["recipient"]) == (None, "uk", None)
+        with pytest.raises(Refusal, match=r"state_conflict: .*2 undecided"):
             await ask(again, "early")
+        await decide(again, "own", own, None)
         with pytest.raises(Refusal, match="not_found"):
             await decide(again, "nobody", line, "no-such")
         await decide(again, "whose", line, "heat")
@@ -291,7 +296,7 @@ async def test_a_line_that_nobody_is_known_for_is_decided_before_the_lift(
         with pytest.raises(Refusal, match="state_conflict"):
             await approve_lift(again, "twice", asked)
         states = Counter(one["state"] for one in (await standing(again))["lines"])
-        assert states == {"booked": len(told) - 1, "not_ours": 1}
+        assert states == {"booked": len(told) - 1, "not_ours": 2}
         with pytest.raises(Refusal, match="state_conflict"):
             await decide(again, "late", line, "uk")
         await check(again)

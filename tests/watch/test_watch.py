@@ -178,7 +178,7 @@ def test_counts_of_the_server_go_on_when_it_begins_again() -> None:
 
     def shown(commits: int) -> float | None:
         counted = dict.fromkeys(store.COUNTED, 0) | {"commits": commits}
-        gauges.show(Standing(0, 0, 0, 0, 0, 0, 1, 2, 3, 0, 4, 0, None, counted, None, 0, 0))
+        gauges.show(Standing(0, 0, 0, 0, 0, 0, 1, 2, 3, 0, 4, 0, None, counted, None, 0, 0, 0))
         return report.get_sample_value("kopeck_database_commits_total")
 
     assert [shown(n) for n in (1_000, 1_007, 3, 10)] == [0, 7, 7, 14]
