@@ -2,6 +2,7 @@
 
 import ctypes
 import http.client
+import os
 import platform
 import resource
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import gateway
 from gateway import app
 from gateway.config import Settings, StartRefused
 from gateway.doctor.finding import Finding, ill, look, well
+from gateway.settlement import witness
 from gateway.watch.standing import disk_of
 from splitcore import BACKEND
 
@@ -37,6 +39,7 @@ def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
     yield _descriptors(settings)
     if settings.database_url is None:
         yield _disk(settings.data)
+    yield _witness(settings)
     yield from _certificates(settings, now)
     yield from _keys_on_disk(settings)
     yield _answering(settings)
@@ -51,6 +54,18 @@ def versions() -> dict[str, str]:
         "system": platform.platform(),
         **{name: metadata.version(name) for name in _PACKAGES},
     }
+
+
+def _witness(settings: Settings) -> Finding:
+    """Whether anybody would notice a database that was put back."""
+    directory = witness.directory_of(settings)
+    if directory is None:
+        advice = "Set KOPECK_WITNESS to a directory that outlives the gateway: docs/restores.md"
+        return look("witness", "only the bank would notice a database that was put back", advice)
+    if settings.witness is not None and not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        advice = "Make it a directory that the gateway may write to: nothing is paid without it"
+        return ill("witness", f"{directory} is not to be written to", advice)
+    return well("witness", f"settlement is remembered in {directory}")
 
 
 def _programs() -> Finding:

@@ -5,6 +5,7 @@ import dataclasses
 import tarfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -15,6 +16,8 @@ from cryptography.x509.oid import NameOID
 
 from gateway.config import Settings, StartRefused
 from gateway.doctor import Finding, examine, machine, worst, write_bundle
+from gateway.domain.clock import SystemClock
+from gateway.flows import after_restore
 from gateway.storage import keys, postgres
 from tests.flows.region import region_in
 from tests.watch.test_watch import Ahead
@@ -151,3 +154,36 @@ def test_a_bundle_tells_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert b"KOPECK_REDIS_URL" in content
     with pytest.raises(StartRefused):
         write_bundle(bundle, settings, findings)
+
+
+@pytest.mark.parametrize(
+    ("given", "state"),
+    [
+        ({"database_url": "postgresql://x"}, "look"),
+        ({"database_url": "postgresql://x", "witness": "there"}, "well"),
+        ({"database_url": "postgresql://x", "witness": "missing"}, "ill"),
+        ({}, "well"),
+    ],
+)
+def test_whether_anybody_remembers_settlement(
+    tmp_path: Path, given: dict[str, str], state: str
+) -> None:
+    (tmp_path / "there").mkdir()
+    values: dict[str, Any] = {**given}
+    if "witness" in values:
+        values["witness"] = tmp_path / values["witness"]
+    found = by_what(list(machine.examine(Settings(data=tmp_path, **values), NOW)))
+    assert found["witness"].state == state
+
+
+async def test_a_restore_that_holds_settlement_is_ill(database_url: str) -> None:
+    conn = await asyncpg.connect(database_url)
+    try:
+        now = SystemClock().now()
+        async with conn.transaction():
+            await after_restore.begin(conn, "said", "PITR", now - timedelta(hours=1), None)
+    finally:
+        await conn.close()
+    _, findings = await asyncio.to_thread(examine, {"database_url": database_url})
+    found = by_what(findings)["restores"]
+    assert (found.state, found.advice) == ("ill", "See docs/runbooks/SettlementHeld.md")
