@@ -32,6 +32,7 @@ from gateway.payouts.matching import (
     UNKNOWN_RETURN,
     Known,
     Verdict,
+    identity_of,
     instruction_of,
     judge,
     numbers_of,
@@ -90,6 +91,7 @@ async def take(
         await store_restores.add_lines(conn, lost.lines)
         await store_restores.book(conn, lost.book, cut.settlement_batch, now, caller.number)
         await payout_store.move(conn, taken.moves, now, caller.number, resource)
+        await payout_store.add_moving(conn, taken.moves)
         returned = [
             Returned(one.settlement_batch, one.recipient, one.amount, one.id)
             for one in _payouts(taken.of(RETURNED))
@@ -121,10 +123,12 @@ async def find(context: Context, statement: UUID) -> bytes:
 
 
 async def _judge(conn: Any, lines: Sequence[Line]) -> Taken:
+    moved = await payout_store.moved_by(conn, [identity_of(line) for line in lines])
     numbers = sorted({number for line in lines for number in numbers_of(line)})
     ids = [id_ for line in lines if (id_ := instruction_of(line)) is not None]
     by_number: dict[int, list[Known]] = {}
     by_id: dict[UUID, Known] = {}
+    ids += [one for payouts in moved.values() for one in payouts]
     for one in await payout_store.known(conn, numbers, ids):
         by_number.setdefault(one.order_number, []).append(one)
         by_id[one.id] = one
@@ -132,7 +136,12 @@ async def _judge(conn: Any, lines: Sequence[Line]) -> Taken:
     told: set[tuple[UUID, bool]] = set()
     # Money leaves before it can come back, in whatever order a bank lists the two.
     for line in sorted(lines, key=lambda line: not line.is_debit):
-        verdict = judge(line, _candidates(line, by_number, by_id), told)
+        # A line that moved a payout before moves no other, whatever its words could mean.
+        before = moved.get(identity_of(line))
+        if before:
+            verdict = Verdict(KNOWN, by_id[before.pop(0)])
+        else:
+            verdict = judge(line, _candidates(line, by_number, by_id), told)
         taken.judged.append((line, verdict))
         if verdict.payout is not None and verdict.kind in (EXECUTED, RETURNED, KNOWN):
             told.add((verdict.payout.id, line.is_debit))
@@ -172,7 +181,8 @@ def _moved(line: Line, kind: str, payout: Known) -> Move:
         payout.executed_on = line.booked_on
     else:
         payout.returned_on = line.booked_on
-    return Move(payout.id, event, state, payout.state, line.number, line.booked_on)
+    booked_on, identity = line.booked_on, identity_of(line)
+    return Move(payout.id, event, state, payout.state, line.number, booked_on, identity)
 
 
 async def _move_batches(context: Context, conn: Any, taken: Taken, caller: Caller) -> None:

@@ -7,6 +7,7 @@ with two of the three is a discrepancy, never a guess.
 import re
 from collections.abc import Iterable, Sequence
 from datetime import date
+from hashlib import blake2b
 from typing import Final
 from uuid import UUID
 
@@ -92,6 +93,15 @@ def numbers_of(line: Line) -> list[int]:
 def instruction_of(line: Line) -> UUID | None:
     """The payout that the line names by the id we gave it."""
     return None if line.instruction is None else read_id(PAYOUT, line.instruction)
+
+
+def identity_of(line: Line) -> bytes:
+    """By what a line is known again in another statement, whatever its form."""
+    told = (
+        *(line.account, line.is_debit, line.amount, line.booked_on.isoformat()),
+        *(line.order_number.lstrip("0"), line.other_account),
+    )
+    return blake2b(repr(told).encode(), digest_size=16).digest()
 
 
 def batches_of(line: Line) -> list[UUID]:

@@ -45,6 +45,15 @@ _ADD_EVENTS = """
     SELECT u.payout, u.event, $1, $2, $3, u.line, u.booked_on
     FROM unnest($4::uuid[], $5::text[], $6::int[], $7::date[]) AS u (payout, event, line, booked_on)
 """
+_ADD_MOVING = """
+    INSERT INTO moving_lines (payout, event, identity)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[])
+"""
+_MOVED_BY = """
+    SELECT m.identity, array_agg(m.payout ORDER BY e.at, e.line) AS payouts
+    FROM moving_lines AS m JOIN payout_events AS e USING (payout, event)
+    WHERE m.identity = ANY ($1::bytea[]) GROUP BY m.identity
+"""
 _ADD_RETURNED = """
     INSERT INTO returned_money (from_batch, recipient, settlement_batch, amount, payout, at)
     SELECT u.from_batch, u.recipient, $1, u.amount, u.payout, $2
@@ -142,6 +151,7 @@ class Move(Struct, frozen=True):
     following: str
     line: int | None = None
     booked_on: date | None = None
+    identity: bytes | None = None
 
 
 class Returned(Struct, frozen=True):
@@ -211,6 +221,23 @@ async def move(
         [one.line for one in moves],
         [one.booked_on for one in moves],
     )
+
+
+async def add_moving(conn: Any, moves: Sequence[Move]) -> None:
+    """Keep by what the lines that moved payouts are known again."""
+    told = [one for one in moves if one.identity is not None]
+    await conn.execute(
+        _ADD_MOVING,
+        [one.payout for one in told],
+        [one.event for one in told],
+        [one.identity for one in told],
+    )
+
+
+async def moved_by(conn: Any, identities: Sequence[bytes]) -> dict[bytes, list[UUID]]:
+    """Payouts that such lines moved before, by the lines' identities."""
+    rows = await conn.fetch(_MOVED_BY, identities)
+    return {row["identity"]: row["payouts"] for row in rows}
 
 
 async def add_returned(conn: Any, batch: int, returned: Sequence[Returned], at: datetime) -> None:

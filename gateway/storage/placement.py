@@ -125,6 +125,7 @@ PLACES: Final[Mapping[str, Place]] = {
     "acts": _coordinator("a file a recipient and batch"),
     "payout_events": _coordinator(_BANK),
     "statement_lines": _coordinator(_BANK),
+    "moving_lines": _coordinator(_BANK),
     "statement_discrepancies": _coordinator(_BANK),
     "returned_money": _coordinator(_BANK),
     "seals": _coordinator("two rows a batch"),

@@ -382,8 +382,8 @@ async def test_the_file_of_a_cancelled_batch_is_given_to_nobody(region: Region) 
 async def forget_approval(conn: asyncpg.Connection) -> None:
     """As a backup that was taken before the approval has it."""
     await conn.execute("SET session_replication_role = replica")
-    tables = ("payout_files", "payouts", "settlement_events", "judged_balances", "judged_batches")
-    for table in tables:
+    kept = ("payout_files", "payouts", "settlement_events", "batch_approvals", "requisites_used")
+    for table in (*kept, "judged_balances", "judged_batches"):
         await conn.execute(f"DELETE FROM {table}")
     await conn.execute(
         "UPDATE settlement_batches SET state = 'closed', approved_at = NULL, approved_by = NULL"
@@ -409,3 +409,36 @@ async def test_numbers_stay_with_their_batches_in_whatever_order_they_are_approv
     days = await region.conn.fetch("SELECT DISTINCT order_date FROM payouts")
     assert all(isinstance(row[0], date) for row in days)
     assert OWN in (await region.conn.fetchval("SELECT payer_account FROM settlement_batches"))
+
+
+async def test_a_line_told_again_moves_no_other_order(region: Region) -> None:
+    """Its words could mean two orders of a sum; each statement tells of one return, the same."""
+    await region.load(bill("A"), bill("B"))
+    told = []
+    for account in ("A", "B"):
+        await region.pay(f"pay {account}", account, 1_000)
+        batch = batch_id((await region.close(f"close {account}"))["id"])
+        await region.approve(f"approve {account}", batch)
+        told.append(await orders(region, batch))
+    first, second = told
+    one, other = first[0], second[0]
+    assert (one.other, one.amount) == (other.other, other.amount)
+    await take(region, "paid", one_c([*first, *second]))
+    came = back(one, purpose=f"Возврат п/п {one.number}, {other.number}: закрыт счет")
+    (returned,) = (await take(region, "s1", one_c([came])))["returned"]
+    assert returned["order_number"] == int(one.number)
+    # By day and by month, in both forms, and beside what is another's.
+    for key, content in (
+        ("s2", camt053([came])),
+        ("s3", one_c([*first, came])),
+        ("s4", camt053([came, *second])),
+    ):
+        found = await take(region, key, content)
+        assert (found["returned"], found["executed"], found["discrepancies"]) == ([], [], [])
+    # Two of them in one statement are two: the second is the other's.
+    again = await take(region, "s5", camt053([came, came]))
+    assert again["known"] == 1
+    assert [one["order_number"] for one in again["returned"]] == [int(other.number)]
+    assert (await take(region, "s6", one_c([came, came])))["known"] == 2
+    assert await region.number("SELECT count(*) FROM returned_money") == 2
+    await check(region)
