@@ -27,14 +27,16 @@ _TERMS = """
     FROM settlement_batches AS b WHERE b.number = $1
 """
 # What an older program approved beside this one, which looked at nobody.
-_ADD_UNSEEN = """
-    INSERT INTO batch_approvals (settlement_batch, terms_version, approved_by, two_people)
-    SELECT b.number, coalesce(t.terms_version, 0), b.approved_by, false
+_UNSEEN = """
+    SELECT b.number, coalesce(t.terms_version, 0) AS terms_version, b.approved_by
     FROM settlement_batches AS b LEFT JOIN batch_terms AS t ON t.settlement_batch = b.number
     WHERE b.approved_at IS NOT NULL
       AND NOT EXISTS (SELECT FROM batch_approvals AS a WHERE a.settlement_batch = b.number)
     ORDER BY b.approved_at
-    ON CONFLICT DO NOTHING
+"""
+_ADD_UNSEEN = """
+    INSERT INTO batch_approvals (settlement_batch, terms_version, approved_by, two_people)
+    VALUES ($1, $2, $3, false) ON CONFLICT DO NOTHING
 """
 _ADD = """
     INSERT INTO batch_approvals (settlement_batch, terms_version, approved_by, two_people)
@@ -154,7 +156,8 @@ async def add(conn: Any, batch: int, used: Sequence[Used], caller: int) -> None:
 
 async def add_unseen(conn: Any) -> None:
     """Take down what older programs approved, so that it has its place in the order."""
-    await conn.execute(_ADD_UNSEEN)
+    for row in await conn.fetch(_UNSEEN):
+        await conn.execute(_ADD_UNSEEN, *row.values())
 
 
 async def changes(conn: Any, batch: int, used: Sequence[Used]) -> list[Change]:
