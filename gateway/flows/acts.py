@@ -14,7 +14,7 @@ from gateway.journal.db_transaction import reading, writing
 from gateway.parties import store as party_store
 from gateway.payouts.centre import TRIAL_CENTRE, party
 from gateway.settlement import store as settlement_store
-from gateway.settlement import store_acts
+from gateway.settlement import store_acts, store_restores
 from gateway.settlement.act import Act, Side, said
 from gateway.settlement.press import Press
 from gateway.settlement.store import BatchRow
@@ -86,4 +86,7 @@ async def _told(
         order_date=None if paid is None else paid.order_date,
         vat_percent=context.settings.commission_vat_percent,
         root=root,
+        paid_before=sum(
+            one.owed for one in await store_restores.booked_in(conn, row.number, number)
+        ),
     )

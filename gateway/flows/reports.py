@@ -12,7 +12,7 @@ from uuid import UUID
 
 from gateway.domain.ids import OBLIGATION, SETTLEMENT_BATCH, shown
 from gateway.domain.refusals import InvariantBroken, Refusal
-from gateway.flows import agreed_days
+from gateway.flows import after_restore, agreed_days
 from gateway.flows.context import Context
 from gateway.flows.patience import patiently
 from gateway.flows.seal_batches import counted_root
@@ -57,6 +57,9 @@ async def report(
             if row.payments is None
             else await agreed_days.of_report(context, conn, row, recipient)
         )
+        # Told where there is any: reports of before stay the bytes they were.
+        if booked := await after_restore.booked_shown(conn, row.number, party[0]):
+            days = {**days, "paid_before": booked}
         laid_out = await settlement_store.laid_out(conn, row.number)
         wide = await store_columns.has_columns(conn, row.number)
     if row.payments is None:

@@ -27,7 +27,11 @@ class Side(Struct, frozen=True):
 
 
 class Act(Struct, frozen=True):
-    """Everything that an act is made of; `vat_percent` 0: the commission is not subject to VAT."""
+    """Everything that an act is made of; `vat_percent` 0: the commission is not subject to VAT.
+
+    `paid_before` is what the position's `returned` has of orders that the database had lost, in
+    kopecks: below 0 what was paid.
+    """
 
     batch: str
     number: int
@@ -41,6 +45,7 @@ class Act(Struct, frozen=True):
     order_date: date | None
     vat_percent: int
     root: str
+    paid_before: int = 0
 
 
 def tax_within(commission: int, percent: int) -> int:
@@ -81,7 +86,8 @@ def _rows(act: Act) -> list[dict[str, object]]:
         (f"Вознаграждение расчётного центра, {_vat(act)}", -position.commission, False),
         ("Причитается получателю за период", position.net, True),
         ("Остаток (долг – со знаком минус) прошлых периодов", position.carried_in, False),
-        ("Возвращено банком и погашено ранее", position.returned, False),
+        ("Возвращено банком и погашено ранее", position.returned - act.paid_before, False),
+        *([("Выплачено ранее по данным банка", act.paid_before, False)] if act.paid_before else []),
         ("Расчёты по обязательствам между получателями", position.transferred, False),
         ("К выплате", position.payable, True),
         ("Переносится на следующий период", position.carried_out, False),

@@ -65,6 +65,10 @@ async def test_from_a_line_of_the_bank_to_a_batch_that_nets_it(region: Gateway) 
     position = next(one for one in shown["positions"] if one["recipient"] == "heat")
     assert position["returned"] == -5_000
     assert position["payable"] + position["carried_out"] == position["net"] - 5_000
+    report = await region.send("GET", f"{path}/reports/heat?format=json", role="recipient:heat")
+    assert [one["amount"] for one in report.json["paid_before"]] == [-5_000]
+    others = await region.send("GET", f"{path}/reports/waste?format=json", role="operator")
+    assert "paid_before" not in others.json
     own = (await region.send("GET", path, role="recipient:heat")).json
     assert own["paid_before"] == [
         {"amount": -5_000, "booked_on": booked["booked_on"], "order_number": "912"}

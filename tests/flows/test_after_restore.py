@@ -4,6 +4,7 @@ The first life goes on after a backup; the second begins at it, and knows of the
 bank's statements tell.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import orjson
 import pytest
 
@@ -20,8 +22,12 @@ from gateway.domain.ids import LIFT, RESTORE, STATEMENT, read_id
 from gateway.domain.refusals import Refusal
 from gateway.flows import after_restore, batch_life
 from gateway.settlement import store_restores
+from gateway.storage.backup import backup
+from gateway.storage.embedded import EmbeddedPostgres
+from gateway.storage.migrate import migrate
+from tests.cli.test_commands import kopeck
 from tests.flows.copies import dump, living, put_back
-from tests.flows.region import Region, batch_id, bill
+from tests.flows.region import Region, batch_id, bill, region_in
 from tests.flows.test_statements import back, check, shown, take
 from tests.payouts.statement_files import Told, camt053, one_c
 
@@ -199,6 +205,48 @@ async def test_what_was_paid_after_the_backup_is_netted_and_not_paid_again(
         more = await take(again, "again", (camt053 if write is one_c else one_c)(told))
         assert (more["known"], more["discrepancies"]) == (len(told), [])
         await check(again)
+
+
+async def test_a_backup_that_was_restored_pays_to_the_kopeck_what_was_owed(
+    tmp_path: Path,
+) -> None:
+    """By `kopeck backup`, taken while payments come in, and `kopeck restore`."""
+    data, copy, restored = (tmp_path / name for name in ("data", "copy", "restored"))
+    first = EmbeddedPostgres(data)
+    await asyncio.to_thread(first.start)
+    try:
+        conn = await asyncpg.connect(first.url)
+        await migrate(conn)
+        await conn.close()
+        async with region_in(first.url) as region:
+            await region.load(bill("A"), bill("B"))
+            await region.pay("p1", "A", 90_000)
+            await asyncio.gather(
+                asyncio.to_thread(backup, first.url, copy), region.pay("between", "B", 7_000)
+            )
+            await region.pay("p2", "B", 30_000)
+            told = await orders(region, await pay_out(region, "1"))
+            before = await paid(region)
+    finally:
+        await asyncio.to_thread(first.stop)
+    done = await asyncio.to_thread(kopeck, "restore", str(copy), "--data", str(restored))
+    assert done.returncode == 0, done.stderr
+    second = EmbeddedPostgres(restored)
+    await asyncio.to_thread(second.start)
+    try:
+        async with living(second.url) as again:
+            assert [one["found"] for one in (await standing(again))["restores"]] == ["restore"]
+            # The same keys: what the copy has is answered, what it has lost is taken anew.
+            await again.pay("between", "B", 7_000)
+            await again.pay("p2", "B", 30_000)
+            await take(again, "s", one_c(told))
+            await lift(again)
+            await again.pay("p3", "A", 20_000)
+            await pay_out(again, "2")
+            assert await paid(again) + before == await earned(again)
+            await check(again)
+    finally:
+        await asyncio.to_thread(second.stop)
 
 
 async def test_without_the_hold_the_money_is_paid_twice_and_the_bank_tells(

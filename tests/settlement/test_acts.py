@@ -1,6 +1,7 @@
 """Acts: sums in words, the tax within a commission, and a page that is printed within bounds."""
 
 import asyncio
+import json
 import sys
 from datetime import date
 from pathlib import Path
@@ -133,3 +134,16 @@ async def test_what_cannot_be_printed_is_unavailable_and_too_many_are_refused(
     monkeypatch.setattr(sys, "executable", str(silent))
     with pytest.raises(Unavailable):
         await one.printed(said(ACT))
+
+
+def test_what_was_paid_before_a_restore_is_a_row_of_its_own() -> None:
+    usual = json.loads(said(ACT))["rows"]
+    told = json.loads(said(replace(ACT, paid_before=-50_000)))["rows"]
+    assert [row["name"] for row in told if row not in usual][:2] == [
+        "Возвращено банком и погашено ранее",
+        "Выплачено ранее по данным банка",
+    ]
+    sums = {row["name"]: row["sum"] for row in told}
+    assert sums["Возвращено банком и погашено ранее"] == "623,45"
+    assert sums["Выплачено ранее по данным банка"] == "\u2212500,00"
+    assert [row["number"] for row in told] == [str(n) for n in range(1, len(usual) + 2)]
