@@ -1,11 +1,14 @@
 """Payers wait for nobody who waits: who holds up a close holds up everybody behind it."""
 
 import asyncio
+import threading
+import time
+from typing import Any
 
 import pytest
 
 from gateway.domain.refusals import Refusal
-from gateway.flows import batch_life
+from gateway.flows import batch_life, payout_files
 from gateway.journal.db_transaction import CUT_LOCK
 from tests.flows.region import Region, batch_id, bill
 from tests.flows.test_obligations import CHARGES, ask, debt, owe
@@ -69,3 +72,33 @@ async def test_a_batch_that_somebody_works_on_is_refused_and_not_waited_for(
     async with region.conn.transaction():
         await region.conn.execute("SELECT 1 FROM settlement_batches FOR KEY SHARE")
         await act()
+
+
+async def test_payers_do_not_wait_for_files_of_many_orders(
+    region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take seconds, longer than the database lets a transaction be idle."""
+    await region.load(bill("A"))
+    await region.pay("p", "A", 1_000)
+    batch = batch_id((await region.close("c"))["id"])
+    begun, paid = threading.Event(), threading.Event()
+    written = payout_files._files
+
+    def slow(*told: Any) -> Any:
+        begun.set()
+        assert paid.wait(60)
+        time.sleep(0.5)
+        return written(*told)
+
+    monkeypatch.setattr(payout_files, "_files", slow)
+    async with region.working(idle_in_transaction_ms=200) as worker:
+        approving = asyncio.create_task(region.approve("a", batch, on=worker))
+        for _ in range(6_000):
+            if begun.is_set():
+                break
+            await asyncio.sleep(0.01)
+        assert begun.is_set()
+        # The same worker takes a payment meanwhile.
+        await worker.intake.accept(region.payment("meanwhile", "A", 2_000))
+        paid.set()
+        assert (await approving)["state"] == "approved"
