@@ -22,6 +22,8 @@ _OPEN_BILL = """
 _FIND_BY_INDEX = _OPEN_BILL + "ANY (string_to_array($1, ' '))"
 # An array of one costs a lone payment half as much again.
 _FIND_ONE = _OPEN_BILL + "$1"
+# What `find_by_index` says, for whoever keeps statements prepared.
+FOUND_BY_INDEX = frozenset({_FIND_BY_INDEX, _FIND_ONE})
 _LOCK = "SELECT * FROM lock_open_bills($1)"
 _PAYER = "SELECT payer FROM bills WHERE subscriber_account = $1 AND number = $2"
 _SAVE_PAID = "SELECT save_paid($1, $2, $3)"

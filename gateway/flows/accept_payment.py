@@ -5,13 +5,17 @@ A whole group takes this road in one database transaction; nobody is answered be
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from gateway.domain.payment import PaymentRequest, Receipt
 from gateway.domain.refusals import Unavailable
-from gateway.flows.commit_group import CommitGroup, Outcome, SplitObserver
+from gateway.flows.commit_group import (
+    SMALL_GROUP_STATEMENTS,
+    CommitGroup,
+    Outcome,
+    SplitObserver,
+)
 from gateway.flows.context import Context
 from gateway.flows.open_tokens import TokenOpener
 from gateway.flows.patience import pauses
@@ -21,6 +25,7 @@ from gateway.journal.sent import send_as_bytes
 from gateway.journal.store import NotAsItWas
 from gateway.storage.lease import Lease
 from gateway.storage.postgres import to_be_found_out
+from gateway.storage.prepared import Prepared
 
 # A statement of its own for a group costs less than the long way's five, but more for each payment.
 AT_ONCE_MAX: Final = 100
@@ -51,7 +56,7 @@ class Intake:
         self.bunch_max = settings.group_size_max
         self._lanes = settings.commit_lanes
         self._committers: list[asyncio.Task[None]] = []
-        self._kept: list[Lease] = []
+        self._kept: list[tuple[Lease, Any]] = []
         self._long_way = 0
         self._repeats = 0
         self._tokens = TokenOpener(context)
@@ -77,7 +82,8 @@ class Intake:
         self._accumulator.close()
         await asyncio.gather(*self._committers, return_exceptions=True)
         while self._kept:
-            await self._kept.pop().give_back()
+            lease, _ = self._kept.pop()
+            await lease.give_back()
         self._accumulator.fail_all(Unavailable("unavailable", "This process is stopping"))
 
     @property
@@ -136,33 +142,29 @@ class Intake:
             requests = [await self._tokens.opened(request) for request in requests]
         return await self._accumulator.add_when_room(requests)
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
+    async def _connection(self) -> tuple[Lease, Any]:
         """A connection that the committers keep between groups: to get one costs a lone payment
         as much as its split, its row and its answer together.
         """
-        lease = self._kept.pop() if self._kept else None
-        if lease is None or lease.lost:
-            if lease is not None:
-                await lease.give_back()
-            lease = self._context.connection()
-            await lease.borrow()
-            try:
-                await plan_by_index(lease.conn)
-                await send_as_bytes(lease.conn)
-            except BaseException:
-                # Closed, so that whoever comes next takes another one in its place.
-                lease.close()
-                self._kept.append(lease)
-                raise
+        kept = self._kept.pop() if self._kept else None
+        if kept is not None:
+            if not kept[0].lost:
+                return kept
+            await kept[0].give_back()
+        lease = self._context.connection()
+        await lease.borrow()
+        conn = lease.conn
+        if self._context.settings.statement_cache_size:
+            conn = Prepared(conn, SMALL_GROUP_STATEMENTS)
         try:
-            yield lease.conn
-        except Exception as failure:
-            await lease.judge(failure)
+            await plan_by_index(conn)
+            await send_as_bytes(conn)
+        except BaseException:
+            # Closed, so that whoever comes next takes another one in its place.
+            lease.close()
+            self._kept.append((lease, conn))
             raise
-        finally:
-            self._kept.append(lease)
-        lease.assert_sure()
+        return lease, conn
 
     async def _commit(self, requests: list[PaymentRequest]) -> Sequence[Outcome]:
         deadline = time.monotonic() + self._context.settings.commit_deadline_ms / 1000
@@ -179,13 +181,20 @@ class Intake:
 
     async def _commit_group(self, requests: list[PaymentRequest]) -> Sequence[Outcome]:
         started = time.perf_counter()
-        async with self._connection() as conn:
+        kept = lease, conn = await self._connection()
+        try:
             outcomes = await self._committed_as_new(conn, requests)
             if outcomes is None:
                 group = CommitGroup(self._context, requests, self._observe)
                 async with writing(conn):
                     await group.write(conn)
                 outcomes = await group.outcomes(conn)
+        except Exception as failure:
+            await lease.judge(failure)
+            raise
+        finally:
+            self._kept.append(kept)
+        lease.assert_sure()
         self._observe.group(len(requests), time.perf_counter() - started)
         return outcomes
 

@@ -9,7 +9,7 @@ quicker claim.
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from gateway.bills import store as bill_store
@@ -36,6 +36,8 @@ from gateway.splitting.split import GroupSplit
 from splitcore import FeeRule, GroupAllocation, SplitError, amount_for_total, fee
 
 Outcome = Receipt | Exception
+# What nearly every group of a worker says to the database.
+SMALL_GROUP_STATEMENTS: Final = bill_store.FOUND_BY_INDEX | journal_store.COMMITTING
 
 
 class SplitObserver(Protocol):

@@ -40,6 +40,8 @@ _CUT = "SELECT settlement_batch, terms_version FROM cut"
 _COMMIT_AT_ONCE = "SELECT commit_group($1, $2, $3, $4, $5)"
 _COMMIT_ONE = "SELECT commit_one($1, $2, $3, $4, $5)"
 _COMMIT_BUT_REPEATED = "SELECT commit_but_repeated($1, $2, $3, $4, $5)"
+# What commits small groups, for whoever keeps statements prepared.
+COMMITTING = frozenset({_COMMIT_AT_ONCE, _COMMIT_ONE, _COMMIT_BUT_REPEATED})
 _NOT_AS_IT_WAS = "KP001"
 _CLAIMS = """
     SELECT k.caller, k.key, k.route, k.fingerprint, k.resource, k.answer
