@@ -15,6 +15,7 @@ import asyncpg
 
 from gateway.config import StartRefused
 from gateway.storage.distribute import distribute, is_distributed
+from gateway.storage.split_sql import statements
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -26,6 +27,10 @@ _LOCK_POLL_S = 0.1
 _TABLE_WAIT = "2s"
 _TRIES = 15
 _AGAIN_S = 0.5
+_ON_CITUS = """
+    SET LOCAL citus.multi_shard_modify_mode TO 'sequential';
+    SET LOCAL citus.enable_unsafe_triggers TO on
+"""
 
 _FILE_NAME = re.compile(r"([0-9]{4})_([a-z0-9_]+)\.sql", re.ASCII)
 
@@ -200,7 +205,13 @@ async def _apply(conn: asyncpg.Connection, migration: Migration) -> None:
 async def _apply_once(conn: asyncpg.Connection, migration: Migration) -> None:
     async with conn.transaction():
         await conn.execute(f"SET LOCAL lock_timeout = '{_TABLE_WAIT}'")
-        await conn.execute(migration.sql)
+        if await is_distributed(conn):
+            # Citus takes one change of a schema at a time, and triggers where it is told to.
+            await conn.execute(_ON_CITUS)
+            for statement in statements(migration.sql):
+                await conn.execute(statement)
+        else:
+            await conn.execute(migration.sql)
         await conn.execute(
             "INSERT INTO schema_migrations (number, name, sha256) VALUES ($1, $2, $3)",
             migration.number,

@@ -4,8 +4,10 @@ These need Citus and its nodes: KOPECK_TEST_CITUS_URL is an empty database of a 
 """
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -17,7 +19,7 @@ from gateway.config import StartRefused
 from gateway.domain.ids import new_id
 from gateway.journal.db_transaction import CUT_LOCK
 from gateway.storage.distribute import is_distributed
-from gateway.storage.migrate import migrate, migrate_distributed
+from gateway.storage.migrate import MIGRATIONS, migrate, migrate_distributed, migrations
 from gateway.storage.placement import PLACES, Kind
 from gateway.storage.postgres import assert_durable
 
@@ -73,6 +75,37 @@ async def test_the_catalogue_is_what_was_said(connections: list[asyncpg.Connecti
             beside = one.beside or name
             assert found[name]["colocationid"] == found[beside]["colocationid"]
     assert found["idempotency_keys"]["colocationid"] != found["payments"]["colocationid"]
+
+
+async def test_a_later_version_changes_what_is_spread(
+    connections: list[asyncpg.Connection], tmp_path: Path
+) -> None:
+    """Triggers and columns of tables that have copies, several to a file."""
+    conn = connections[0]
+    for path in MIGRATIONS.glob("*.sql"):
+        shutil.copy(path, tmp_path)
+    number = len(migrations()) + 1
+    (tmp_path / f"{number:04}_later.sql").write_text("""
+        -- One; of two.
+        CREATE TRIGGER callers_stay BEFORE DELETE ON callers
+            FOR EACH ROW EXECUTE FUNCTION refuse_change();
+        ALTER TABLE callers ADD COLUMN remark text;
+        ALTER TABLE positions ADD COLUMN remark text;
+    """)
+    try:
+        assert await migrate(conn, tmp_path) == [f"{number:04}_later"]
+        await conn.execute("INSERT INTO callers (name, role, remark) VALUES ('x', 'auditor', 'y')")
+        with pytest.raises(asyncpg.RaiseError, match="only ever added"):
+            await conn.execute("DELETE FROM callers WHERE name = 'x'")
+    finally:
+        for undo in (
+            "SET citus.enable_unsafe_triggers TO on",
+            "DROP TRIGGER IF EXISTS callers_stay ON callers",
+            "ALTER TABLE callers DROP COLUMN IF EXISTS remark",
+            "ALTER TABLE positions DROP COLUMN IF EXISTS remark",
+        ):
+            await conn.execute(undo)
+        await conn.execute("DELETE FROM schema_migrations WHERE number = $1", number)
 
 
 async def test_migrating_again_changes_nothing(connections: list[asyncpg.Connection]) -> None:
