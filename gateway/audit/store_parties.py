@@ -45,11 +45,15 @@ CHECKS: Final[dict[str, str]] = {
           AND (t.version IS NULL OR t.version < v.before
                OR t.set_by <> v.set_by OR t.set_at <> v.set_at)
     """,
+    # Those of batches of before are by the moments of their cuts, and clocks go back.
     "batch_terms_wrong": """
         SELECT 'settlement batch ' || t.settlement_batch,
                'was charged by older terms than the batch before, or by none that are in force'
-        FROM (SELECT *, lag(terms_version, 1, 0::bigint) OVER (ORDER BY settlement_batch) AS before
-              FROM batch_terms) AS t
+        FROM (SELECT t.*, lag(t.terms_version, 1, 0::bigint) OVER (ORDER BY t.settlement_batch)
+                              AS before
+              FROM batch_terms AS t
+              LEFT JOIN batch_approvals AS a USING (settlement_batch)
+              WHERE a.two_people IS NOT FALSE) AS t
         WHERE t.terms_version < t.before OR t.terms_version > (SELECT terms_version FROM cut)
     """,
     # What an older program approved is taken down by the next approval.
