@@ -117,7 +117,7 @@ class _Outcomes:
         self._response = response
         self._spool = spool
         self._index = 0
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self._became: list[tuple[str, str]] = []
 
     async def answer(self, window: Window) -> None:
         """Writes what comes out of the window until its end."""
@@ -153,9 +153,9 @@ class _Outcomes:
         else:
             method, outcome = UNKNOWN_METHOD, line
         if isinstance(outcome, Receipt):
-            self._counts[method, outcome_of(outcome)] += 1
+            self._became.append((method, outcome_of(outcome)))
             return self._written(index, replies.CREATED, outcome.payment, outcome.replayed)
-        self._counts[method, failed_as(outcome)] += 1
+        self._became.append((method, failed_as(outcome)))
         return encode.bulk_problem(index, problems.as_object(*told(outcome)))
 
     async def _writer(self) -> AbstractStreamWriter:
@@ -166,9 +166,9 @@ class _Outcomes:
 
     async def _send(self, piece: bytes) -> None:
         # Counted before it is answered, but not one by one, which costs as much as the answer.
-        for (method, became), count in self._counts.items():
+        for (method, became), count in Counter(self._became).items():
             self._telemetry.payment(method, became, count)
-        self._counts.clear()
+        self._became.clear()
         writer = await self._writer()
         self._spool.append(piece)
         while len(self._spool) and self._unsent() < SENT_BYTES_MAX:

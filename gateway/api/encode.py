@@ -23,6 +23,7 @@ from gateway.domain import ids
 from gateway.domain.party import Recipient
 from gateway.domain.payment import ACCEPTED, DECLINED, METHODS, PENDING, Payment
 from gateway.domain.plan_names import PlanNames
+from gateway.domain.refusals import InvariantBroken
 from gateway.flows.quote import Quote
 from splitcore import FeeRule, GroupAllocation, Sentence
 
@@ -37,6 +38,9 @@ _USUAL: Final = Sentence(
         *(b'","refunded":0,"reference":"', b'"', b"", b""),
     ],
     "bxtnnnlffbbtbttbb",
+)
+_BRIEF: Final = Sentence(
+    [b'{"index":', b',"status":', b',"id":"pay_', b'","state":"', b"", b""], "nnxtb"
 )
 _TYPES: Final = tuple(b'{"type":"%b"' % name.encode() for name in METHODS)
 
@@ -205,15 +209,11 @@ def bulk_outcome(index: int, status: int, found: Payment, replayed: bool) -> byt
 
 def bulk_brief(index: int, status: int, found: Payment, replayed: bool) -> bytes:
     """The same without the payment itself: its id, and whether it is accepted or in suspense."""
-    end = b',"replayed":true}\n' if replayed else b"}\n"
-    id_, state = found.id.bytes.hex().encode(), found.state.encode()
-    return b'{"index":%d,"status":%d,"id":"pay_%b","state":"%b"%b' % (
-        index,
-        status,
-        id_,
-        state,
-        end,
-    )
+    end = b'","replayed":true}\n' if replayed else b'"}\n'
+    line = _BRIEF.filled((index, status, found.id.bytes, found.state, end))
+    if line is None:
+        raise InvariantBroken("Expected a state that needs no escape")
+    return line
 
 
 def bulk_problem(index: int, members: dict[str, object]) -> bytes:
