@@ -291,6 +291,10 @@ def wrong_explanation(told):
                 yield f"{name}: {one['entry']}: takes what {share['service']} had not"
 
 
+BESIDE = ("obligation", "carried", "returned")
+"""Rows of a report that are no shares: sums of a batch, and of batches before it."""
+
+
 def report_of(path):
     """Rows of a report, its totals (None of csv) and its recipient (None of csv)."""
     with open(path, encoding="utf-8-sig", newline="") as file:
@@ -316,7 +320,7 @@ def wrong_report(rows, totals):
         if row["gross_kopecks"] - row["commission_kopecks"] != row["net_kopecks"]:
             yield f"row {number} ({row['payment']}): net is not gross less commission"
     if totals is not None:
-        own = [row for row in rows if row["kind"] != "obligation"]
+        own = [row for row in rows if row["kind"] not in BESIDE]
         sums = {
             "rows": len(rows),
             "gross": sum(max(row["gross_kopecks"], 0) for row in own),
@@ -325,6 +329,10 @@ def wrong_report(rows, totals):
             "net": sum(row["net_kopecks"] for row in own),
             "transferred": sum(r["net_kopecks"] for r in rows if r["kind"] == "obligation"),
         }
+        # Reports of older batches name neither; a report names both or none.
+        for name, kind in (("carried_in", "carried"), ("returned", "returned")):
+            if any(row["kind"] in ("carried", "returned") for row in rows):
+                sums[name] = sum(r["net_kopecks"] for r in rows if r["kind"] == kind)
         for name, value in sums.items():
             if totals[name] != value:
                 yield f"totals: {name} is {value}"
@@ -360,7 +368,7 @@ def wrong_rows(rows, explanations, recipient):
     for name, told in explanations.items():
         made[name] = list(rows_of(told, told["recipient"] or recipient))
     for number, row in enumerate(rows, 1):
-        if row["kind"] == "obligation":
+        if row["kind"] in BESIDE:
             continue
         if row["payment"] not in made:
             yield f"row {number}: {row['payment']} has no explanation"

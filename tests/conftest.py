@@ -136,7 +136,9 @@ async def _take_rows_away(conn: asyncpg.Connection) -> None:
             "SET LOCAL citus.propagate_set_commands TO local;"
             "SET LOCAL session_replication_role TO replica"
         )
-        for name in sorted(PLACES.keys() - {"schema_migrations", "report_forms", "cut"}):
+        for name in sorted(
+            PLACES.keys() - {"schema_migrations", "report_forms", "report_carried", "cut"}
+        ):
             if await conn.fetchval(f"SELECT EXISTS (SELECT 1 FROM {name})"):
                 await conn.execute(f"DELETE FROM {name}")
         await conn.execute("UPDATE cut SET settlement_batch = 1, terms_version = 0")

@@ -139,7 +139,7 @@ def _checked_report(
     recipient, text = position["recipient"], content.decode("utf-8-sig")
     require(text.startswith(_REPORT_HEAD), f"Expected the header of a report, was {text[:40]}")
     found = list(csv.DictReader(io.StringIO(text), delimiter=";"))
-    shares = [row for row in found if row["kind"] != "obligation"]
+    shares = [row for row in found if row["payment"]]
     gross, commission, net = (
         sum(int(row[f"{name}_kopecks"]) for row in shares)
         for name in ("gross", "commission", "net")

@@ -1,5 +1,5 @@
-"""A recipient's report of a settlement batch: a row a share, and a row for what each obligation
-brought or took, adding up to its position.
+"""A recipient's report of a settlement batch: a row a share, a row for what each obligation brought
+or took, and one for what each earlier batch carried on, adding up to its position.
 
 The first report of a batch has all of its rows laid out, for every recipient. A report is then read
 page by page, with no connection held while its reader takes what was read.
@@ -22,7 +22,15 @@ from gateway.parties import store as party_store
 from gateway.settlement import store as settlement_store
 from gateway.settlement import store_columns
 from gateway.settlement.report_columns import Payer, payer_of
-from gateway.settlement.report_files import Totals, TransferLine
+from gateway.settlement.report_files import (
+    CARRIED,
+    RETURNED,
+    Totals,
+    TransferLine,
+)
+from gateway.settlement.report_files import (
+    OBLIGATION as OWED,
+)
 from gateway.settlement.report_forms import FORMATS, ReportForm, report_form
 from gateway.settlement.store import BatchRow, PositionRow
 from gateway.steps import timed
@@ -33,6 +41,8 @@ RECORDS_AT_ONCE = 32_768
 PIECE_BYTES = 131_072
 # What a report's rows add up to, which has to be its position's.
 SUMMED = ("gross", "commission", "refunds", "net", "transferred")
+# So many earlier batches are named; the earliest then stands for what was carried to it too.
+CARRIED_MAX = 100
 
 
 @timed("settlement", "report")
@@ -99,6 +109,7 @@ async def _chunks(
                 if piece := form.rows(content, payers):
                     yield piece
     transfers = await _transfers(context, batch, position.recipient, recipient)
+    transfers += await _stood_over(context, batch, position, recipient)
     if piece := form.rows(b"".join(map(form.transfer, transfers)), {}):
         yield piece
     totals = _totals(rows.totals(), transfers, position)
@@ -136,6 +147,40 @@ async def _transfers(
     ]
 
 
+async def _stood_over(
+    context: Context, batch: BatchRow, position: PositionRow, recipient: int
+) -> list[TransferLine]:
+    """What earlier batches left to this one, by the reports that have its rows, and what came back.
+
+    None of batches whose reports were given out before there were such rows.
+    """
+    async with context.connection() as conn:
+        if not await store_columns.has_carried(conn, batch.number):
+            return []
+        found = []
+        if position.carried_in:
+            limit = CARRIED_MAX
+            found = await store_columns.before(conn, recipient, batch.number, limit)
+    left, parts = position.carried_in, []
+    for number, row in enumerate(found, 1):
+        if not left:
+            break
+        if row.carried_out != left or row.number != batch.number - number:
+            raise InvariantBroken("Expected a position to carry on what the one before left")
+        is_last = number == CARRIED_MAX
+        parts.append((left if is_last else left - row.carried_in, row.batch))
+        left = 0 if is_last else row.carried_in
+    if left:
+        raise InvariantBroken("Expected positions that what is carried on came from")
+
+    def line(kind: str, amount: int, document: str) -> TransferLine:
+        return TransferLine(batch.closed_at, "", amount, "", document, None, None, kind)
+
+    lines = [line(CARRIED, amount, shown(SETTLEMENT_BATCH, id_)) for amount, id_ in parts[::-1]]
+    back = [line(RETURNED, position.returned, "")] if position.returned else []
+    return [one for one in lines if one.amount] + back
+
+
 def _totals(
     told: tuple[int, ...], transfers: Sequence[TransferLine], position: PositionRow
 ) -> Totals:
@@ -146,7 +191,7 @@ def _totals(
         commission=commission,
         refunds=refunds,
         net=gross - commission - refunds,
-        transferred=sum(row.amount for row in transfers),
+        transferred=sum(row.amount for row in transfers if row.kind == OWED),
         carried_in=position.carried_in,
         returned=position.returned,
         payable=position.payable,

@@ -11,7 +11,6 @@ from typing import IO, Final
 
 from gateway.settlement.report_files import (
     CSV_HEADER,
-    OBLIGATION,
     ROW_KINDS,
     TransferLine,
     root_column,
@@ -48,9 +47,9 @@ def xlsx_text(text: str) -> bytes:
 
 
 def xlsx_transfer(row: TransferLine) -> bytes:
-    """A row of what an obligation brought or took, as XLSX_LAYOUT lays out the others."""
+    """A row of what is no share, as XLSX_LAYOUT lays out the others."""
     texts = (row.at.isoformat(), "", row.service, "")
-    after = ("", OBLIGATION, row.counterpart, row.document)
+    after = ("", row.kind, row.counterpart, row.document)
     numbers = b"".join(b"<c><v>%d</v></c>" % figure for figure in (row.amount, 0, row.amount))
     return b"<row>" + _cells(texts) + numbers + _cells(after) + _ROW_END
 

@@ -1,5 +1,5 @@
 """A recipient's report of one settlement batch as bytes: a row a share, negative where taken back,
-then what obligations brought or took.
+then what obligations brought or took, what earlier batches carried on, and what came back.
 
 Pure: the formats are texts around figures, which splitcore's ShareRows lays out. Must not compute
 what is owed; whoever writes a report checks that its rows are the position they explain.
@@ -37,21 +37,28 @@ JSON_LAYOUT: Final = (
     *(f'","kind":"{kind}"}}'.encode() for kind in ROW_KINDS),
 )
 OBLIGATION: Final = "obligation"
+# What stood over from the batch whose report `document` names; what the bank gave back, or a debt
+# to us that was settled.
+CARRIED: Final = "carried"
+RETURNED: Final = "returned"
 _BOM: Final = "\ufeff"
 # Spreadsheets run a text that begins so; OWASP, CSV injection.
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class TransferLine(Struct, frozen=True):
-    """What an obligation brought (or took, below zero) in a batch out of a service, in kopecks."""
+    """What a position has beside its shares, in kopecks: what an obligation brought (or took, below
+    zero) in a batch out of a service, or what is carried to it or came back, with no service.
+    """
 
     at: datetime
     service: str
     amount: int
     counterpart: str
     document: str
-    document_date: date
-    obligation: str
+    document_date: date | None
+    obligation: str | None
+    kind: str = OBLIGATION
 
 
 class Totals(Struct, frozen=True, kw_only=True):
@@ -110,33 +117,37 @@ def json_text(text: str) -> bytes:
     return orjson.dumps(text)
 
 
+def _text_or_none(text: str) -> bytes:
+    return csv_text(text) if text else b""
+
+
 def csv_transfer(row: TransferLine) -> bytes:
-    """A row of CSV of what an obligation brought or took."""
+    """A row of CSV of what is no share."""
     figures = (row.amount, 0, row.amount)
     cells = (
-        *(row.at.isoformat().encode(), b"", csv_text(row.service), b""),
+        *(row.at.isoformat().encode(), b"", _text_or_none(row.service), b""),
         *(str(figure).encode() for figure in figures),
-        *(b"", OBLIGATION.encode(), csv_text(row.counterpart), csv_text(row.document), b""),
+        *(b"", row.kind.encode(), *map(_text_or_none, (row.counterpart, row.document)), b""),
     )
     return b";".join(cells) + b"\r\n"
 
 
 def json_transfer(row: TransferLine) -> bytes:
-    """A row of JSON, with the comma before it, of what an obligation brought or took."""
+    """A row of JSON, with the comma before it, of what is no share."""
     return b"," + orjson.dumps(
         {
             "accepted_at": row.at.isoformat(),
             "subscriber_account": None,
-            "service": row.service,
+            "service": row.service or None,
             "period": None,
             "gross_kopecks": row.amount,
             "commission_kopecks": 0,
             "net_kopecks": row.amount,
             "payment": None,
-            "kind": OBLIGATION,
-            "counterpart": row.counterpart,
-            "document": row.document,
-            "document_date": row.document_date.isoformat(),
+            "kind": row.kind,
+            "counterpart": row.counterpart or None,
+            "document": row.document or None,
+            "document_date": None if row.document_date is None else row.document_date.isoformat(),
             "obligation": row.obligation,
         }
     )

@@ -131,6 +131,7 @@ PLACES: Final[Mapping[str, Place]] = {
     "seals": _coordinator("two rows a batch"),
     "seal_pages": _coordinator("49 bytes a payment, in pages, of sealed batches"),
     "report_forms": _coordinator("a row a change of reports' columns"),
+    "report_carried": _coordinator("a row for all time"),
     "report_pages": _coordinator("reports of closed batches, made again when missing"),
     "debt_requests": _coordinator(_EXCEPTIONS),
     "debt_settlements": _coordinator(_EXCEPTIONS),

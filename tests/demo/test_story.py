@@ -84,7 +84,7 @@ def test_the_story_holds_and_holds_again_in_the_same_directory(tmp_path: Path) -
     assert (out / "payouts-demo-1.1c.txt").read_bytes().startswith(b"1CClientBankExchange\r\n")
     text = (out / "report-demo-1-heat.csv").read_text(encoding="utf-8-sig")
     rows = list(csv.DictReader(text.splitlines(), delimiter=";"))
-    assert {row["kind"] for row in rows} == {"payment", "refund", "correction"}
+    assert {row["kind"] for row in rows} == {"payment", "refund", "correction", "obligation"}
     assert not postmaster.processes_in(tmp_path / "postgres")
 
     again = demo(tmp_path)

@@ -101,7 +101,7 @@ def as_csv(cells: list[list[str]], root: str, more: list[list[str]] | None = Non
     page = io.StringIO()
     writer = csv.writer(page, delimiter=";", lineterminator="\r\n")
     columns = [] if more is None else [[*COLUMNS], *more]
-    lines = [HEADER, *([*line, "", ""] for line in cells)]
+    lines = [HEADER, *([*line, "", ""][: len(HEADER)] for line in cells)]
     ends = [f"root_{root}", *[""] * len(cells)]
     for at, (line, end) in enumerate(zip(lines, ends, strict=True)):
         writer.writerow([*line, *(columns[at] if columns else ()), end])
@@ -113,7 +113,13 @@ async def columns_of(region: Region, batch: dict[str, Any], cells: list[list[str
     last = "SELECT DISTINCT ON (subscriber_account) subscriber_account, payer FROM bills"
     rows = await region.conn.fetch(last + " ORDER BY subscriber_account, number DESC")
     payers = {account: orjson.loads(payer) for account, payer in rows}
-    return [[batch["business_date"], payers[line[1]], "", batch["id"]] for line in cells]
+    return [[batch["business_date"], payers.get(line[1], ""), "", batch["id"]] for line in cells]
+
+
+def carried(batch: dict[str, Any], amount: int, before: dict[str, Any]) -> list[str]:
+    """The cells of what an earlier batch carried on."""
+    closed_at, sum_ = batch["closed_at"], str(amount)
+    return [closed_at, "", "", "", sum_, "0", sum_, "", "carried", "", before["id"]]
 
 
 async def busy_day(region: Region) -> None:
@@ -156,6 +162,8 @@ async def test_reports_are_what_plain_sql_and_the_csv_module_write(
         assert batch["positions"] or number == 3
         for position in batch["positions"]:
             cells = await expected(region, number, position["recipient"])
+            if position["carried_in"]:
+                cells.append(carried(batch, position["carried_in"], closed[number - 2]))
             of = batch_id(batch["id"]), position["recipient"]
             root = await sealed(region, of[0])
             more = await columns_of(region, batch, cells)
@@ -165,7 +173,10 @@ async def test_reports_are_what_plain_sql_and_the_csv_module_write(
             names = HEADER[:2] + HEADER[3:-2]
             kinds = [str] * 3 + [int] * 3 + [str] * 2
             assert [[row[name] for name in names] for row in told["rows"]] == [
-                [kind(cell) for kind, cell in zip(kinds, line[:2] + line[3:], strict=True)]
+                [
+                    kind(cell) if cell else None
+                    for kind, cell in zip(kinds, line[:2] + line[3:9], strict=True)
+                ]
                 for line in cells
             ]
             assert [[row[name] for name in COLUMNS] for row in told["rows"]] == [
@@ -177,17 +188,33 @@ async def test_reports_are_what_plain_sql_and_the_csv_module_write(
     await check_books(region.conn)
 
 
-async def test_a_position_of_what_was_carried_has_a_report_without_rows(region: Region) -> None:
+async def test_a_position_of_what_was_carried_names_the_batches_it_came_from(
+    region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await region.load(bill("A", Charge("gas", "waste", 10**9)))
     payment = await region.pay("p1", "A", 10_000)
-    await region.close("c1")
-    await region.refund("r", payment.id, 10_000)
-    await region.close("c2")
-    batch = batch_id((await region.close("c3"))["id"])
-    empty = as_csv([], await sealed(region, batch), [])
-    assert await report_of(region.worker, batch, "waste") == empty
+    first = await region.close("c1")
+    await region.refund("r", payment.id, 9_000)
+    second = await region.close("c2")
+    await region.refund("s", payment.id, 1_000)
+    third = await region.close("c3")
+    closed = [first, second, third, await region.close("c4")]
+    batch = batch_id(closed[3]["id"])
+    cells = [carried(closed[3], -9_000, second), carried(closed[3], -1_000, third)]
+    root = await sealed(region, batch)
+    more = await columns_of(region, closed[3], cells)
+    assert await report_of(region.worker, batch, "waste") == as_csv(cells, root, more)
     told = orjson.loads(await report_of(region.worker, batch, "waste", "json"))
-    assert (told["rows"], told["totals"]["rows"]) == ([], 0)
+    totals = told["totals"]
+    assert (totals["rows"], totals["net"], totals["carried_in"]) == (2, 0, -10_000)
+    # The earliest that is named stands for all before it.
+    monkeypatch.setattr(reports, "CARRIED_MAX", 1)
+    cells = [carried(closed[3], -10_000, third)]
+    assert await report_of(region.worker, batch, "waste") == as_csv(cells, root, more[:1])
+    # Reports that were given out before there were such rows have none.
+    await region.conn.execute("ALTER TABLE report_carried DISABLE TRIGGER USER")
+    await region.conn.execute("UPDATE report_carried SET from_batch = 5")
+    assert await report_of(region.worker, batch, "waste") == as_csv([], root, [])
 
 
 async def test_reports_asked_for_at_once_lay_the_batch_out_once_and_are_the_same_again(
