@@ -43,7 +43,7 @@ from gateway.flows.hear_acquirer import Hearing
 from gateway.flows.poll_acquirers import Poller, waiting_tries
 from gateway.flows.pulse import Pulse
 from gateway.flows.refund_by_acquirer import Refunding
-from gateway.flows.seal_batches import seal_all
+from gateway.flows.seal_batches import History, seal_all
 from gateway.flows.traced_intake import TracedIntake
 from gateway.flows.wallets import wallets_of
 from gateway.flows.webhooks import Webhooks
@@ -458,10 +458,12 @@ async def _notice(context: Context) -> None:
 
 
 async def _seal(context: Context) -> None:
-    """Seals batches soon after they are counted or approved."""
+    """Seals batches soon after they are counted or approved, and what stands beside them."""
+    history = History(context)
     while True:
         try:
             await seal_all(context)
+            await history.seal()
         except Exception as failure:
             logs.bug(failure, "the seals")
         await asyncio.sleep(SEAL_EVERY_S)

@@ -7,7 +7,15 @@ from typing import Any
 
 import asyncpg
 
-from gateway.audit import arrivals, obligations, seals, store, store_obligations, store_parties
+from gateway.audit import (
+    arrivals,
+    history_seals,
+    obligations,
+    seals,
+    store,
+    store_obligations,
+    store_parties,
+)
 from gateway.audit.history import plan_of
 from gateway.audit.replay import AuditPlan, Replay
 from gateway.audit.terms import Terms
@@ -70,6 +78,8 @@ async def audit(conn: asyncpg.Connection) -> dict[str, object]:
     for problem in seals.missing(unsealed):
         complain(problem)
     async for problem in seals.broken(conn):
+        complain(problem)
+    async for problem in history_seals.broken(conn):
         complain(problem)
     unbalanced = sum(
         counts.get(check, 0) for check in store.CHECKS if check.endswith("_unbalanced")

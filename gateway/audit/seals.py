@@ -151,6 +151,8 @@ def _name(key: bytes, batch: int, recipients: dict[int, str]) -> str:
             return "rev_" + id_.hex()
         case leaves.DEBT:
             return "dbt_" + id_.hex()
+        case leaves.HISTORY:
+            return f"history seal {int.from_bytes(id_[-4:])}"
         case _:
             return f"payout file {id_.decode(errors='replace').strip()} {of}"
 

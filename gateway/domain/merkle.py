@@ -1,6 +1,7 @@
 """Merkle trees over hashes of rows (RFC 6962), and the chain of their roots; pure.
 
-A leaf begins with the byte 0, a node with 1, a link of the chain with 2, so that none can pass for
+A leaf begins with the byte 0, a node with 1, a link of the chain with 2, one of the history's with
+3, so that none can pass for
 another. Whole pages of leaves are whole subtrees: the tree over the roots of pages is the tree over
 their leaves.
 """
@@ -44,3 +45,13 @@ def link(before: bytes, batch: int, stage: str, leaves: int, over: bytes) -> byt
     """The chain's value after a seal: of the one before it, and of all that the seal says."""
     said = f"{batch} {stage} {leaves}".encode()
     return sha256(b"\x02" + before + over + said).digest()
+
+
+def history_link(
+    before: bytes, beside: bytes, batch: int | None, leaves: int, over: bytes
+) -> bytes:
+    """The history's chain after a seal: of the one before it, of the batches' chain as it then was,
+    and of all that the seal says.
+    """
+    said = f"{'-' if batch is None else batch} {leaves}".encode()
+    return sha256(b"\x03" + before + beside + over + said).digest()

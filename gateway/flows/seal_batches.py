@@ -1,16 +1,25 @@
-"""Sealing what was counted or approved, the oldest first, each in a transaction of its own.
+"""Sealing what was counted or approved, the oldest first, each in a transaction of its own; and
+what stands beside the batches, as it is found.
 
 A day of a million payments takes seconds to hash, so the close does not wait for it: a task of one
 worker seals at once after it, and an approval or a report does where that task has not yet.
 """
 
+import asyncio
+from collections.abc import Iterable
 from uuid import UUID
 
 from gateway.domain.refusals import InvariantBroken
 from gateway.flows.context import Context
 from gateway.flows.patience import patiently
 from gateway.journal.db_transaction import sealing
+from gateway.seals import history
 from gateway.seals import store as seal_store
+from gateway.storage.kept_rows import KEPT
+
+# All tables are looked through so often, whatever the server's statistics say: of rows on other
+# nodes they have none.
+_ALL_EVERY_S = 3600.0
 
 
 async def seal_all(context: Context) -> int:
@@ -41,5 +50,39 @@ async def _seal_next(context: Context) -> bool:
             # Looked for again: somebody else may have sealed it while we waited.
             for batch, stage in (await seal_store.unsealed(conn))[:1]:
                 with context.steps.step("seals", "seal"):
+                    if stage == "counted":
+                        await history.seal(conn, KEPT, batch, context.clock.now())
                     await seal_store.seal(conn, batch, stage, context.clock.now())
     return True
+
+
+class History:
+    """Seals what no batch's tree has, soon after it was written, and looks only where rows came."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._seen: dict[str, int] = {}
+        self._all_at = 0.0
+
+    async def seal(self) -> bool:
+        """Seal what is new; whether anything was."""
+        return await patiently(self._context, self._seal)
+
+    async def _seal(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        async with self._context.connection() as conn:
+            written = await history.written(conn)
+            everything = now >= self._all_at
+            tables: Iterable[str] = (
+                KEPT if everything else (t for t in KEPT if written.get(t) != self._seen.get(t))
+            )
+            if found := list(tables):
+                async with sealing(conn):
+                    with self._context.steps.step("seals", "history"):
+                        made = await history.seal(conn, found, None, self._context.clock.now())
+            else:
+                made = False
+        self._seen = written
+        if everything:
+            self._all_at = now + _ALL_EVERY_S
+        return made

@@ -8,7 +8,7 @@ lists its columns and is never changed: a new column makes a new version, and se
 import re
 from typing import Final
 
-VERSION: Final = 3
+VERSION: Final = 4
 KEY_BYTES: Final = 17
 ENTRY_BYTES: Final = KEY_BYTES + 32
 
@@ -17,6 +17,7 @@ BATCH, PAYMENT, RESOLUTION, REFUND, RETURNED, POSITION = range(6)
 APPROVAL, PAYOUT, PAYOUT_FILE = range(6, 9)
 MOVE, CORRECTION, CHARGEBACK, REVERSAL, DEBT = range(9, 14)
 OBLIGATION, TRANSFER, REDUCTION = range(14, 17)
+HISTORY: Final = 17
 OF_APPROVED: Final = frozenset((APPROVAL, PAYOUT, PAYOUT_FILE))
 """Sealed at the approval, all others at the count."""
 
@@ -108,9 +109,18 @@ _OBLIGATIONS_3: Final = r"""
                approved_by))
     FROM obligation_reductions WHERE settlement_batch = $1
 """
+# What the history's seal at the count says; with it, the batch holds all that came before.
+_HISTORY_4: Final = r"""
+    UNION ALL
+    SELECT '\x11000000000000000000000000'::bytea || int4send(number),
+           '\x0011'::bytea || record_send(ROW(
+               number, settlement_batch, made_at, leaves, root, after_seal, chain))
+    FROM history_seals WHERE settlement_batch = $1
+"""
 COUNTED_1: Final = _JOURNAL_1 + _POSITIONS_1
 COUNTED_2: Final = _JOURNAL_1 + _POSITIONS_1 + _MOVED_2
 COUNTED_3: Final = _JOURNAL_1 + _POSITIONS_3 + _MOVED_2 + _OBLIGATIONS_3
+COUNTED_4: Final = COUNTED_3 + _HISTORY_4
 
 # What an approval adds: to whom how much is paid, and the bytes that the bank is given.
 APPROVED_1: Final = r"""
@@ -128,23 +138,20 @@ APPROVED_1: Final = r"""
            || record_send(ROW(settlement_batch, format, made_at, content))
     FROM payout_files WHERE settlement_batch = $1
 """
+_STAGES: Final = tuple(
+    found
+    for version, counted in enumerate((COUNTED_1, COUNTED_2, COUNTED_3, COUNTED_4), 1)
+    for found in ((version, "counted", counted), (version, "approved", APPROVED_1))
+)
 # What one leaf is made of, by its key, for whoever is to see that it is in the tree.
 CONTENTS: Final = {
-    (1, "counted"): f"SELECT content FROM ({COUNTED_1}) AS r WHERE key = $2",
-    (1, "approved"): f"SELECT content FROM ({APPROVED_1}) AS r WHERE key = $2",
-    (2, "counted"): f"SELECT content FROM ({COUNTED_2}) AS r WHERE key = $2",
-    (2, "approved"): f"SELECT content FROM ({APPROVED_1}) AS r WHERE key = $2",
-    (3, "counted"): f"SELECT content FROM ({COUNTED_3}) AS r WHERE key = $2",
-    (3, "approved"): f"SELECT content FROM ({APPROVED_1}) AS r WHERE key = $2",
+    (version, stage): f"SELECT content FROM ({rows}) AS r WHERE key = $2"
+    for version, stage, rows in _STAGES
 }
 # The leaves in their order, a key and a hash strung together.
 ENTRIES: Final = {
-    (1, "counted"): f"SELECT key || sha256(content) FROM ({COUNTED_1}) AS r ORDER BY 1",
-    (1, "approved"): f"SELECT key || sha256(content) FROM ({APPROVED_1}) AS r ORDER BY 1",
-    (2, "counted"): f"SELECT key || sha256(content) FROM ({COUNTED_2}) AS r ORDER BY 1",
-    (2, "approved"): f"SELECT key || sha256(content) FROM ({APPROVED_1}) AS r ORDER BY 1",
-    (3, "counted"): f"SELECT key || sha256(content) FROM ({COUNTED_3}) AS r ORDER BY 1",
-    (3, "approved"): f"SELECT key || sha256(content) FROM ({APPROVED_1}) AS r ORDER BY 1",
+    (version, stage): f"SELECT key || sha256(content) FROM ({rows}) AS r ORDER BY 1"
+    for version, stage, rows in _STAGES
 }
 # Where a row that is not in its batch any more is now, by its kind.
 BATCH_NOW: Final = {
@@ -167,15 +174,10 @@ _WRITTEN = re.compile(
         (?:\ AS\ content)?\s+FROM\ (?P<table>\w+)\ (?P<of_batch>WHERE\ \w+\ =\ \$1)""",
     re.VERBOSE | re.DOTALL,
 )
-_BY_VERSION: Final = (
-    (1, COUNTED_1 + " UNION ALL " + APPROVED_1),
-    (2, COUNTED_2 + " UNION ALL " + APPROVED_1),
-    (3, COUNTED_3 + " UNION ALL " + APPROVED_1),
-)
 # The names of a leaf's columns by version and kind.
 COLUMNS: Final = {
     (version, int(found["kind"], 16)): [name.strip() for name in found["columns"].split(",")]
-    for version, rows in _BY_VERSION
+    for version, _, rows in _STAGES
     for found in _WRITTEN.finditer(rows)
 }
 _ROWS: Final = r"SELECT \g<columns> FROM \g<table> \g<of_batch> ORDER BY \g<key>"
@@ -183,11 +185,11 @@ _ROWS: Final = r"SELECT \g<columns> FROM \g<table> \g<of_batch> ORDER BY \g<key>
 # newest version has.
 ROWS: Final = {
     int(found["kind"], 16): found.expand(_ROWS)
-    for _, rows in _BY_VERSION
+    for _, _, rows in _STAGES
     for found in _WRITTEN.finditer(rows)
 }
 TABLES: Final = {
     int(found["kind"], 16): found["table"]
-    for _, rows in _BY_VERSION
+    for _, _, rows in _STAGES
     for found in _WRITTEN.finditer(rows)
 }

@@ -129,6 +129,8 @@ PLACES: Final[Mapping[str, Place]] = {
     "statement_discrepancies": _coordinator(_BANK),
     "returned_money": _coordinator(_BANK),
     "seals": _coordinator("two rows a batch"),
+    "history_seals": _coordinator("a row each time that something was found, and a batch"),
+    "history_rows": _coordinator("a hash for each row that is kept: a few a recipient and day"),
     "seal_pages": _coordinator("49 bytes a payment, in pages, of sealed batches"),
     "report_forms": _coordinator("a row a change of reports' columns"),
     "report_carried": _coordinator("a row for all time"),

@@ -82,7 +82,7 @@ async def sealed(database_url: str) -> AsyncIterator[asyncpg.Connection]:
             "UPDATE settlement_batches SET business_date = '2026-11-02' WHERE number = 5"
         )
         # Approvals have sealed batches already, under the days that they were closed on.
-        await conn.execute("TRUNCATE seals, seal_pages")
+        await conn.execute("TRUNCATE seals, seal_pages, history_seals, history_rows")
         await seal_all(conn)
         yield conn
 
@@ -263,7 +263,7 @@ async def test_a_month_sealed_anew_is_seen_only_beside_the_database(
 ) -> None:
     before = await writing.known_seals(database_url)
     await sealed.execute("UPDATE payments SET reference = 'forged' WHERE settlement_batch = 1")
-    await sealed.execute("TRUNCATE seals, seal_pages")
+    await sealed.execute("TRUNCATE seals, seal_pages, history_seals, history_rows")
     await seal_all(sealed)
     told = await writing.write(database_url, MONTH, tmp_path / "other")
     assert told["problems"] == []

@@ -129,6 +129,7 @@ async def test_an_untouched_day_is_as_it_was_sealed(sealed: asyncpg.Connection) 
              + (SELECT count(*) FROM obligation_reductions)
              + (SELECT count(*) FROM returned_money) + (SELECT count(*) FROM positions)
              + (SELECT count(*) FROM payouts) + (SELECT count(*) FROM payout_files) + 4
+             + (SELECT count(*) FROM history_seals WHERE settlement_batch IS NOT NULL)
     """)
     assert found["sealed_rows"] == counted
 
@@ -312,6 +313,7 @@ async def test_a_batch_without_a_seal_is_counted_and_not_wrong(
     """Batches closed before there were seals are sealed as they are found, the oldest first."""
     await free_hand(damaged)
     await damaged.execute("DELETE FROM seals; DELETE FROM seal_pages")
+    await damaged.execute("DELETE FROM history_seals; DELETE FROM history_rows")
     await damaged.execute("UPDATE schema_migrations SET applied_at = now() + interval '1 day'")
     found = await report_of(damaged)
     assert (found["problems"], found["unsealed_batches"]) == ([], 2)
