@@ -184,6 +184,26 @@ KEPT: Final[Mapping[str, Kept]] = {
         "waits_until",
         of_batch="settlement_batch",
     ),
+    "batch_approvals": _kept(
+        "settlement_batch",
+        "settlement_batch, number, terms_version, approved_by, two_people",
+    ),
+    "batch_terms": _kept(
+        "settlement_batch",
+        "settlement_batch, terms_version",
+    ),
+    "recipient_confirmations": _kept(
+        "recipient, version, confirmed_by",
+        "recipient, version, confirmed_by, number, confirmed_at",
+    ),
+    "requisites_used": _kept(
+        "settlement_batch, recipient, is_payer",
+        "settlement_batch, recipient, is_payer, version, agreement",
+    ),
+    "surcharge_confirmations": _kept(
+        "method, version, confirmed_by",
+        "method, version, confirmed_by, number, confirmed_at",
+    ),
     "events": _kept("id", "id, recipient, type, at, content, webhook"),
 }
 OTHERWISE: Final[Mapping[str, str]] = {
