@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from gateway.domain import merkle
-from gateway.seals.history import NOTHING
 from gateway.storage.kept_rows import KEPT, hashes
 
 Problem = tuple[str, str, str]
@@ -94,7 +93,7 @@ class _Roots:
             self._next = await anext(self._rows, None)
         if page:
             roots.append(merkle.root(page))
-        return count, merkle.root(roots) if roots else NOTHING
+        return count, merkle.root(roots) if roots else merkle.NOTHING
 
     async def rest(self) -> int | None:
         """The seal of the first hash that no seal asked for."""

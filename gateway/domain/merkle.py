@@ -12,6 +12,8 @@ from typing import Final
 
 PAGE_LEAVES: Final = 1024
 FIRST_LINK: Final = bytes(32)
+NOTHING: Final = bytes(32)
+"""The root of a history seal without rows."""
 
 
 def root(hashes: Sequence[bytes]) -> bytes:

@@ -12,9 +12,6 @@ from gateway.domain import merkle
 from gateway.seals.store import SEAL_TIMEOUT_S
 from gateway.storage.kept_rows import KEPT, hashes
 
-NOTHING: Final = bytes(32)
-"""The root of a seal without rows."""
-
 _LAST = "SELECT number, chain FROM history_seals ORDER BY number DESC LIMIT 1"
 _LAST_OF_BATCHES = "SELECT number, chain FROM seals ORDER BY number DESC LIMIT 1"
 _ADD_ROWS = """
@@ -61,7 +58,7 @@ async def seal(conn: Any, tables: Iterable[str], batch: int | None, now: datetim
         roots.append(merkle.root([row[0] for row in rows]))
     if not count and batch is None:
         return False
-    root = merkle.root(roots) if roots else NOTHING
+    root = merkle.root(roots) if roots else merkle.NOTHING
     beside = await conn.fetchrow(_LAST_OF_BATCHES)
     after, link = (None, merkle.FIRST_LINK) if beside is None else beside
     chain = merkle.history_link(before, link, batch, count, root)

@@ -200,6 +200,10 @@ KEPT: Final[Mapping[str, Kept]] = {
         "settlement_batch, recipient, is_payer",
         "settlement_batch, recipient, is_payer, version, agreement",
     ),
+    "moving_lines": _kept(
+        "payout, event",
+        "payout, event, identity",
+    ),
     "surcharge_confirmations": _kept(
         "method, version, confirmed_by",
         "method, version, confirmed_by, number, confirmed_at",
