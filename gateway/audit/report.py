@@ -9,10 +9,10 @@ import asyncpg
 
 from gateway.audit import (
     arrivals,
-    history_seals,
     obligations,
     seals,
     store,
+    store_history,
     store_obligations,
     store_parties,
 )
@@ -79,7 +79,7 @@ async def audit(conn: asyncpg.Connection) -> dict[str, object]:
         complain(problem)
     async for problem in seals.broken(conn):
         complain(problem)
-    async for problem in history_seals.broken(conn):
+    async for problem in store_history.broken(conn):
         complain(problem)
     unbalanced = sum(
         counts.get(check, 0) for check in store.CHECKS if check.endswith("_unbalanced")

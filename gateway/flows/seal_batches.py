@@ -13,8 +13,8 @@ from gateway.domain.refusals import InvariantBroken
 from gateway.flows.context import Context
 from gateway.flows.patience import patiently
 from gateway.journal.db_transaction import sealing
-from gateway.seals import history
 from gateway.seals import store as seal_store
+from gateway.seals import store_history
 from gateway.storage.kept_rows import KEPT
 
 # All tables are looked through so often, whatever the server's statistics say: of rows on other
@@ -51,7 +51,7 @@ async def _seal_next(context: Context) -> bool:
             for batch, stage in (await seal_store.unsealed(conn))[:1]:
                 with context.steps.step("seals", "seal"):
                     if stage == "counted":
-                        await history.seal(conn, KEPT, batch, context.clock.now())
+                        await store_history.seal(conn, KEPT, batch, context.clock.now())
                     await seal_store.seal(conn, batch, stage, context.clock.now())
     return True
 
@@ -71,7 +71,7 @@ class History:
     async def _seal(self) -> bool:
         now = asyncio.get_running_loop().time()
         async with self._context.connection() as conn:
-            written = await history.written(conn)
+            written = await store_history.written(conn)
             everything = now >= self._all_at
             tables: Iterable[str] = (
                 KEPT if everything else (t for t in KEPT if written.get(t) != self._seen.get(t))
@@ -79,7 +79,9 @@ class History:
             if found := list(tables):
                 async with sealing(conn):
                     with self._context.steps.step("seals", "history"):
-                        made = await history.seal(conn, found, None, self._context.clock.now())
+                        made = await store_history.seal(
+                            conn, found, None, self._context.clock.now()
+                        )
             else:
                 made = False
         self._seen = written

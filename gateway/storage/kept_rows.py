@@ -221,10 +221,22 @@ OTHERWISE: Final[Mapping[str, str]] = {
 }
 
 
+_HASHES: Final = r"""
+    SELECT ROW(:key)::text AS key,
+           sha256('\x00'::bytea || ':table'::bytea || '\x00'::bytea || record_send(ROW(:columns)))
+               AS hash
+    FROM :table
+"""
+
+
 def hashes(table: str, form: int) -> str:
     """A query of every row of a table: its key as text, and its hash in that form."""
     kept = KEPT[table]
-    return (
-        f"SELECT ROW({kept.key})::text AS key, sha256('\\x00'::bytea || '{table}'::bytea"
-        f" || '\\x00'::bytea || record_send(ROW({kept.forms[form - 1]}))) AS hash FROM {table}"
-    )
+    return of_table(_HASHES, table, key=kept.key, columns=kept.forms[form - 1])
+
+
+def of_table(query: str, table: str, **names: str) -> str:
+    """A statement with the names of this file in their places, `:table` and others."""
+    for place, name in {**names, "table": table}.items():
+        query = query.replace(f":{place}", name)
+    return query

@@ -138,20 +138,27 @@ APPROVED_1: Final = r"""
            || record_send(ROW(settlement_batch, format, made_at, content))
     FROM payout_files WHERE settlement_batch = $1
 """
-_STAGES: Final = tuple(
-    found
-    for version, counted in enumerate((COUNTED_1, COUNTED_2, COUNTED_3, COUNTED_4), 1)
-    for found in ((version, "counted", counted), (version, "approved", APPROVED_1))
-)
 # What one leaf is made of, by its key, for whoever is to see that it is in the tree.
 CONTENTS: Final = {
-    (version, stage): f"SELECT content FROM ({rows}) AS r WHERE key = $2"
-    for version, stage, rows in _STAGES
+    (1, "counted"): f"SELECT content FROM ({COUNTED_1}) AS r WHERE key = $2",
+    (1, "approved"): f"SELECT content FROM ({APPROVED_1}) AS r WHERE key = $2",
+    (2, "counted"): f"SELECT content FROM ({COUNTED_2}) AS r WHERE key = $2",
+    (2, "approved"): f"SELECT content FROM ({APPROVED_1}) AS r WHERE key = $2",
+    (3, "counted"): f"SELECT content FROM ({COUNTED_3}) AS r WHERE key = $2",
+    (3, "approved"): f"SELECT content FROM ({APPROVED_1}) AS r WHERE key = $2",
+    (4, "counted"): f"SELECT content FROM ({COUNTED_4}) AS r WHERE key = $2",
+    (4, "approved"): f"SELECT content FROM ({APPROVED_1}) AS r WHERE key = $2",
 }
 # The leaves in their order, a key and a hash strung together.
 ENTRIES: Final = {
-    (version, stage): f"SELECT key || sha256(content) FROM ({rows}) AS r ORDER BY 1"
-    for version, stage, rows in _STAGES
+    (1, "counted"): f"SELECT key || sha256(content) FROM ({COUNTED_1}) AS r ORDER BY 1",
+    (1, "approved"): f"SELECT key || sha256(content) FROM ({APPROVED_1}) AS r ORDER BY 1",
+    (2, "counted"): f"SELECT key || sha256(content) FROM ({COUNTED_2}) AS r ORDER BY 1",
+    (2, "approved"): f"SELECT key || sha256(content) FROM ({APPROVED_1}) AS r ORDER BY 1",
+    (3, "counted"): f"SELECT key || sha256(content) FROM ({COUNTED_3}) AS r ORDER BY 1",
+    (3, "approved"): f"SELECT key || sha256(content) FROM ({APPROVED_1}) AS r ORDER BY 1",
+    (4, "counted"): f"SELECT key || sha256(content) FROM ({COUNTED_4}) AS r ORDER BY 1",
+    (4, "approved"): f"SELECT key || sha256(content) FROM ({APPROVED_1}) AS r ORDER BY 1",
 }
 # Where a row that is not in its batch any more is now, by its kind.
 BATCH_NOW: Final = {
@@ -174,10 +181,16 @@ _WRITTEN = re.compile(
         (?:\ AS\ content)?\s+FROM\ (?P<table>\w+)\ (?P<of_batch>WHERE\ \w+\ =\ \$1)""",
     re.VERBOSE | re.DOTALL,
 )
+_BY_VERSION: Final = (
+    (1, COUNTED_1 + " UNION ALL " + APPROVED_1),
+    (2, COUNTED_2 + " UNION ALL " + APPROVED_1),
+    (3, COUNTED_3 + " UNION ALL " + APPROVED_1),
+    (4, COUNTED_4 + " UNION ALL " + APPROVED_1),
+)
 # The names of a leaf's columns by version and kind.
 COLUMNS: Final = {
     (version, int(found["kind"], 16)): [name.strip() for name in found["columns"].split(",")]
-    for version, _, rows in _STAGES
+    for version, rows in _BY_VERSION
     for found in _WRITTEN.finditer(rows)
 }
 _ROWS: Final = r"SELECT \g<columns> FROM \g<table> \g<of_batch> ORDER BY \g<key>"
@@ -185,11 +198,11 @@ _ROWS: Final = r"SELECT \g<columns> FROM \g<table> \g<of_batch> ORDER BY \g<key>
 # newest version has.
 ROWS: Final = {
     int(found["kind"], 16): found.expand(_ROWS)
-    for _, _, rows in _STAGES
+    for _, rows in _BY_VERSION
     for found in _WRITTEN.finditer(rows)
 }
 TABLES: Final = {
     int(found["kind"], 16): found["table"]
-    for _, _, rows in _STAGES
+    for _, rows in _BY_VERSION
     for found in _WRITTEN.finditer(rows)
 }

@@ -10,10 +10,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.audit import history_seals, report
+from gateway.audit import report, store_history
 from gateway.journal.db_transaction import sealing
-from gateway.seals import history
 from gateway.seals import store as seal_store
+from gateway.seals import store_history as history
 from gateway.storage import leaves
 from gateway.storage.kept_rows import KEPT, OTHERWISE
 from tests.audit import test_corruption
@@ -64,7 +64,7 @@ async def seal_history(conn: asyncpg.Connection, batch: int | None = None) -> bo
 
 async def problems(conn: asyncpg.Connection) -> list[tuple[str, str]]:
     async with conn.transaction():
-        return [(check, row) async for check, row, _ in history_seals.broken(conn)]
+        return [(check, row) async for check, row, _ in store_history.broken(conn)]
 
 
 async def after(conn: asyncpg.Connection, *statements: str) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
--- Rows that stand in no batch's tree (steps of batches and payouts, agreements, terms, statements, what
--- people decided) are sealed as they are found: each seal has the Merkle root over the hashes of the
--- rows it found, and is chained to the one before and to the last seal of a batch. The one that is made
--- with a batch's count is a leaf of that batch, whose root every report names.
+-- Rows that stand in no batch's tree (steps of batches and payouts, agreements, terms, statements,
+-- what people decided) are sealed as they are found: each seal has the Merkle root over the hashes
+-- of the rows it found, and is chained to the one before and to the last seal of a batch. The one
+-- that is made with a batch's count is a leaf of that batch, whose root every report names.
 CREATE TABLE history_seals (
     number           integer PRIMARY KEY CHECK (number >= 1),
     settlement_batch integer UNIQUE REFERENCES settlement_batches,

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from gateway.domain import merkle
-from gateway.storage.kept_rows import KEPT, hashes
+from gateway.storage.kept_rows import KEPT, hashes, of_table
 
 Problem = tuple[str, str, str]
 _FETCHED = 4096
@@ -17,16 +17,16 @@ _ROWS = "SELECT seal, hash FROM history_rows ORDER BY seal, of_table, key"
 # Rows of a form that is not the newest are hashed by theirs.
 _DIFFERENT = """
     SELECT h.key, t.hash IS NULL AS gone
-    FROM history_rows AS h LEFT JOIN ({hashes}) AS t ON t.key = h.key
-    WHERE h.of_table = '{table}' AND h.form = {form} AND h.hash IS DISTINCT FROM t.hash
+    FROM history_rows AS h LEFT JOIN (:hashes) AS t ON t.key = h.key
+    WHERE h.of_table = ':table' AND h.form = :form AND h.hash IS DISTINCT FROM t.hash
     ORDER BY 1
 """
 _FORMS = "SELECT DISTINCT of_table, form FROM history_rows"
 # What is final when its batch is counted was not added after that by anybody who may.
 _ADDED = """
-    SELECT t.key FROM (SELECT ROW({key})::text AS key, {batch} AS batch FROM {table}) AS t
+    SELECT t.key FROM (SELECT ROW(:key)::text AS key, :batch AS batch FROM :table) AS t
     JOIN history_seals AS s ON s.settlement_batch = t.batch
-    LEFT JOIN history_rows AS h ON h.of_table = '{table}' AND h.key = t.key
+    LEFT JOIN history_rows AS h ON h.of_table = ':table' AND h.key = t.key
     WHERE h.seal IS NULL OR h.seal > s.number ORDER BY 1
 """
 _DETAILS: Final = {
@@ -61,13 +61,13 @@ async def _rows(conn: Any) -> AsyncIterator[Problem]:
         if table not in KEPT or form > len(KEPT[table].forms):
             yield "seal_broken", f"{table}, form {form}", "is kept in a way that is not known"
             continue
-        query = _DIFFERENT.format(hashes=hashes(table, form), table=table, form=form)
+        query = of_table(_DIFFERENT, table, hashes=hashes(table, form), form=str(form))
         for key, gone in await conn.fetch(query):
             check = "row_deleted" if gone else "row_changed"
             yield check, f"{table} {key}", _DETAILS[check]
     for table, kept in KEPT.items():
         if kept.of_batch is not None:
-            query = _ADDED.format(key=kept.key, batch=kept.of_batch, table=table)
+            query = of_table(_ADDED, table, key=kept.key, batch=kept.of_batch)
             for (key,) in await conn.fetch(query):
                 yield "row_added", f"{table} {key}", _DETAILS["row_added"]
 

@@ -10,19 +10,19 @@ from typing import Any, Final
 
 from gateway.domain import merkle
 from gateway.seals.store import SEAL_TIMEOUT_S
-from gateway.storage.kept_rows import KEPT, hashes
+from gateway.storage.kept_rows import KEPT, hashes, of_table
 
 _LAST = "SELECT number, chain FROM history_seals ORDER BY number DESC LIMIT 1"
 _LAST_OF_BATCHES = "SELECT number, chain FROM seals ORDER BY number DESC LIMIT 1"
 _ADD_ROWS = """
     INSERT INTO history_rows (of_table, key, seal, form, hash)
-    SELECT '{table}', t.key, $1, {form}, t.hash FROM ({hashes}) AS t
+    SELECT ':table', t.key, $1, :form, t.hash FROM (:hashes) AS t
     WHERE NOT EXISTS (SELECT FROM history_rows AS h
-                      WHERE h.of_table = '{table}' AND h.key = t.key)
+                      WHERE h.of_table = ':table' AND h.key = t.key)
 """
 _ADDED: Final = {
-    table: _ADD_ROWS.format(
-        table=table, form=len(kept.forms), hashes=hashes(table, len(kept.forms))
+    table: of_table(
+        _ADD_ROWS, table, form=str(len(kept.forms)), hashes=hashes(table, len(kept.forms))
     )
     for table, kept in KEPT.items()
 }
