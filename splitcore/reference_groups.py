@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from splitcore.errors import CODES, GroupFull, SplitError, found
+from splitcore.errors import CODES, ConservationBroken, GroupFull, SplitError, found
 from splitcore.limits import AMOUNT_MAX, GROUP_PAYMENTS_MAX, GROUP_VALUES_MAX, PAID_MAX, TOTAL_MAX
 from splitcore.reference import (
     REJECT,
@@ -239,7 +239,7 @@ class Group:
         return len(self._payments) - 1
 
     def run(self) -> None:
-        """Split every payment added since the last run, in order."""
+        """Split every payment added since the last run, in order. ConservationBroken: a defect."""
         for bill_index, payment in self._payments[len(self._results) :]:
             self._results.append(self._split(self._bills[bill_index], payment))
 
@@ -251,6 +251,10 @@ class Group:
             result = allocate(bill.plan, bill.fees, payment, owed, bill.weights, bill.overpayment)
         except SplitError as refused:
             return refused.code
+        if not sum(result.charges) == sum(result.parts) == result.amount:
+            raise ConservationBroken(
+                "Expected charges and shares to add up to the amount, was other"
+            )
         bill.paid = [sum(pair) for pair in zip(bill.paid, result.charges, strict=True)]
         return result
 

@@ -93,7 +93,9 @@ class Form(Struct, frozen=True, eq=False):
             except Refusal:
                 return None
             if spelt != told:
-                found = self.text.read(text, self.moment, spelt) or found
+                found = self.text.read(text, self.moment, spelt)
+                if found is None:
+                    return None
         return PaymentRequest(
             Claim(
                 caller,

@@ -223,9 +223,14 @@ class CommitGroup:
         placed: list[tuple[int, int]] = []
         for at in known:
             request = requests[at]
-            if request.taken is None and request.token is None and not request.designation:
-                account = request.subscriber_account
-                placed.append((at, split.add_usual(account, plans[account], request)))
+            account = request.subscriber_account
+            if (
+                request.taken is None
+                and request.token is None
+                and not request.designation
+                and plans[account].by_method is None
+            ):
+                placed.append((at, split.add_usual(account, request)))
             elif (place := self._placed(split, request, plans, at)) is not None:
                 placed.append((at, place))
         split.run()

@@ -100,12 +100,10 @@ class GroupSplit:
         )
         return position
 
-    def add_usual(self, account: str, plan: Plan, request: PaymentRequest) -> int:
-        """The same for a payment that names no services and whose surcharge is the method's own."""
-        if plan.by_method is not None:
-            return self.add_payment(
-                account, plan, request.amount, request.is_total, request.method, None, ()
-            )
+    def add_usual(self, account: str, request: PaymentRequest) -> int:
+        """The same for a payment that names no services and is charged what its method always is,
+        to a bill that agreements have no say in.
+        """
         position: int = self._group.add_payment(
             self._bills[account],
             request.amount,

@@ -21,10 +21,13 @@ from splitcore import (
     Plan,
     SplitError,
     pack,
+    reference_groups,
+    reference_plans,
     split_flat,
     split_payment,
     unpack,
 )
+from splitcore.errors import ConservationBroken
 from tests.splitcore.drawn import CASES, QUIET, Bill, bills, fee_rules, kopecks, payments
 
 PLAN = Plan([0, 1], [0, 1], [[(1, 100_000), (0, 900_000)], [(0, PPM)]])
@@ -290,3 +293,22 @@ def test_flat_buffers() -> None:
 
 def test_every_name_of_the_door_is_there() -> None:
     assert all(hasattr(splitcore, name) for name in splitcore.__all__)
+
+
+def test_the_reference_lets_no_split_out_that_does_not_add_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    allocate = reference_groups.allocate
+
+    def lossy(*told: Any) -> Any:
+        whole = allocate(*told)
+        return whole._replace(parts=(whole.parts[0] - 1, *whole.parts[1:]))
+
+    plan = reference_plans.Plan([0, 0], [0, 1], [[(0, PPM)], [(1, PPM)]])
+    fees = reference_plans.Fees([None, None])
+    group = reference_groups.Group()
+    bill = group.add_bill(plan, fees, pack([100, 100]), None, pack([0, 0]), -1)
+    group.add_payment(bill, 50, False, None, None)
+    monkeypatch.setattr(reference_groups, "allocate", lossy)
+    with pytest.raises(ConservationBroken):
+        group.run()
