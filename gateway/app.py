@@ -32,7 +32,7 @@ from gateway.api.traced_door import TracedDoor
 from gateway.audit import gauges
 from gateway.config import Settings, StartRefused
 from gateway.domain.clock import Clock, SystemClock
-from gateway.flows import deliver_webhooks, notice_restore, reconcile
+from gateway.flows import agreed_days, deliver_webhooks, notice_restore, reconcile
 from gateway.flows.accept_payment import Intake
 from gateway.flows.authorise_payment import Asking
 from gateway.flows.close_at_cut_off import CutOffs
@@ -435,7 +435,9 @@ async def _look(context: Context, telemetry: Telemetry) -> None:
     """Keeps the standing gauges fresh; a database that is away leaves them as they were."""
     ours = context.settings.database_url is None
     data = context.settings.data if ours else None
-    watch = Watch(context.connection, context.clock, data, context.days.late_from)
+    watch = Watch(
+        context.connection, context.clock, data, partial(agreed_days.late_from, context.days)
+    )
     while True:
         try:
             with context.steps.step("watch", "look"):

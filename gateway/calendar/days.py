@@ -65,7 +65,11 @@ class BusinessDays(Struct, frozen=True):
 
     def late_from(self, moment: datetime) -> datetime:
         """From when money taken at a moment is late, if nobody has approved its batch by then."""
-        return cut_moment(self.goes_out(self.day(moment)), self.cut_off)
+        return self.late_after(self.day(moment))
+
+    def late_after(self, day: date) -> datetime:
+        """From when money of a business day is late: the end of the day that it goes out on."""
+        return cut_moment(self.goes_out(day), self.cut_off)
 
     def last_due(self, now: datetime) -> Due:
         """The last cut-off up to now that closes a batch."""

@@ -67,6 +67,24 @@ _OF_POSITIONS = """
     LEFT JOIN agreements AS a ON a.id = d.agreement
     WHERE d.settlement_batch = $1 ORDER BY r.id
 """
+# What batches that nobody has approved pay, by whose days: the first of the days.
+_UNPAID = """
+    SELECT a.cut_off, a.time_zone, min(d.last_day) AS day
+    FROM settlement_batches AS b
+    JOIN position_days AS d ON d.settlement_batch = b.number
+    JOIN positions AS p ON p.settlement_batch = b.number AND p.recipient = d.recipient
+    LEFT JOIN agreements AS a ON a.id = d.agreement
+    WHERE b.state = 'closed' AND p.payable > 0 GROUP BY 1, 2
+"""
+# What the newest counted batch holds, by whose days: the first moment that it is held until.
+_HELD_UNTIL = """
+    SELECT a.cut_off, a.time_zone, min(d.held_until) AS moment
+    FROM position_days AS d
+    JOIN positions AS p USING (settlement_batch, recipient)
+    LEFT JOIN agreements AS a ON a.id = d.agreement
+    WHERE d.settlement_batch = (SELECT max(number) FROM settlement_batches WHERE state <> 'cut')
+      AND d.held_until IS NOT NULL AND p.carried_out > 0 GROUP BY 1, 2
+"""
 COUNT_TIMEOUT_S = 600.0
 
 
@@ -154,6 +172,18 @@ async def anything_held(conn: Any, number: int) -> bool:
     """Whether a counted batch holds anybody's money until another cut-off."""
     found: bool = await conn.fetchval(_HELD, number)
     return found
+
+
+async def unpaid(conn: Any) -> list[tuple[CutOff | None, date]]:
+    """By whose days (None: the centre's) batches are to be paid that nobody approved yet: the first
+    day that is, of batches in which recipients have days of their own.
+    """
+    return [(_own(cut_off, zone), day) for cut_off, zone, day in await conn.fetch(_UNPAID)]
+
+
+async def held_until(conn: Any) -> list[tuple[CutOff | None, datetime]]:
+    """Until when money is held, by whose days; the first moment of each."""
+    return [(_own(cut_off, zone), at) for cut_off, zone, at in await conn.fetch(_HELD_UNTIL)]
 
 
 async def of_positions(conn: Any, number: int) -> list[PositionDaysRow]:

@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import nullcontext
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from gateway.calendar import BusinessDays
 from gateway.config import StartRefused
 from gateway.doctor.finding import Finding, ill, look, well
 from gateway.domain.clock import Clock
+from gateway.flows.agreed_days import late_from
 from gateway.storage import keys, migrate, postgres
 from gateway.watch import Standing, Watch
 
@@ -42,7 +44,7 @@ async def examine(conn: Any, clock: Clock, days: BusinessDays) -> AsyncIterator[
         yield ill("schema", "not the one of this program", advice)
         return
     yield well("schema", f"{len(migrate.migrations())} migrations, as in this program")
-    standing = await Watch(lambda: nullcontext(conn), clock, None, days.late_from).look()
+    standing = await Watch(lambda: nullcontext(conn), clock, None, partial(late_from, days)).look()
     for finding in _standing(standing):
         yield finding
     yield _failover(standing.replicas, await postgres.commits_wait(conn))

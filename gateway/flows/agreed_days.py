@@ -4,7 +4,7 @@ A batch is closed at each of them for all rows there are, so that a row is in on
 is shared among; money of those whose own cut-off has not come is carried on until it has.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from gateway.agreements import store as agreement_store
 from gateway.calendar import BatchDays, BusinessDays
 from gateway.calendar import store as calendar_store
 from gateway.calendar.store import PositionDaysRow
-from gateway.domain.business_days import OTHERS, Due, OwnDays, PositionDays
+from gateway.domain.business_days import OTHERS, CutOff, Due, OwnDays, PositionDays
 from gateway.flows import batch_days
 from gateway.flows.context import Context
 from gateway.settlement import store as settlement_store
@@ -100,6 +100,30 @@ async def of_report(
         ],
         "held_until": None if own.held_until is None else own.held_until.isoformat(),
     }
+
+
+async def late_from(
+    days: BusinessDays, conn: Any, now: datetime, first: datetime | None
+) -> datetime | None:
+    """From when the first money is late that is in no approved batch; None where there is none.
+
+    `days` are the centre's. What a batch pays is late by the days of whom it pays, what it holds by
+    those of whom it is held for. What no batch has counted yet is anybody's, so of it the earliest
+    counts; `first` is when the first money was taken that nobody has approved.
+    """
+
+    def of(cut_off: CutOff | None) -> BusinessDays:
+        return days if cut_off is None else days.by(cut_off)
+
+    unpaid = await calendar_store.unpaid(conn)
+    found = [of(cut_off).late_after(day) for cut_off, day in unpaid]
+    for cut_off, until in await calendar_store.held_until(conn):
+        # A cut-off is the first moment of the next day.
+        found.append(of(cut_off).late_from(until - timedelta.resolution))
+    if first is not None and not unpaid:
+        agreed = await agreement_store.cut_offs(conn, now)
+        found += [each.late_from(first) for each in (days, *map(days.by, agreed))]
+    return min(found, default=None)
 
 
 async def shown(conn: Any, number: int) -> list[dict[str, object]]:

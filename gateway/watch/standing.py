@@ -6,7 +6,7 @@ so, and the next look begins after it.
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from gateway.domain.clock import Clock
 from gateway.watch import store
 
 Connection = Callable[[], AbstractAsyncContextManager[Any]]
+LateFrom = Callable[[Any, datetime, datetime | None], Awaitable[datetime | None]]
 
 # An id is made before its commit, and on whatever machine: nobody is so much later than another.
 _STRAGGLERS: Final = timedelta(hours=1)
@@ -72,9 +73,11 @@ class Watch:
         connection: Connection,
         clock: Clock,
         data: Path | None,
-        late_from: Callable[[datetime], datetime],
+        late_from: LateFrom,
     ) -> None:
-        """`late_from` tells from when money that was taken at a moment is late."""
+        """`late_from` tells from when money in no approved batch is late, the first of which was
+        taken at a moment; None where none will be.
+        """
         self._connection = connection
         self._clock = clock
         self._late_from = late_from
@@ -91,6 +94,7 @@ class Watch:
             lag = await store.replication(conn)
             suspense = await self._suspense(conn)
             unsettled = await self._unsettled(conn)
+            late = await self._late_from(conn, self._clock.now(), unsettled)
             approved = await store.oldest_unpaid(conn)
             stated = await store.last_statement(conn)
             owing, owed_since = await store.receivable(conn)
@@ -98,7 +102,7 @@ class Watch:
         return Standing(
             self._age(suspense),
             self._age(unsettled),
-            self._age(None if unsettled is None else self._late_from(unsettled)),
+            self._age(late),
             self._age(approved),
             # Only while something waits to be stated, and only since then.
             self._age(None if approved is None else max(approved, stated or approved)),

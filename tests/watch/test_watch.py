@@ -2,10 +2,12 @@
 
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from gateway.flows import agreed_days
 from gateway.telemetry import StandingGauges
 from gateway.watch import Standing, Watch, store
 from gateway.watch.standing import skew_of
@@ -25,7 +27,7 @@ class Ahead:
 
 
 def watch_of(region: Region, clock: Ahead, data: Path | None = None) -> Watch:
-    late_from = region.worker.context.days.late_from
+    late_from = partial(agreed_days.late_from, region.worker.context.days)
     return Watch(lambda: nullcontext(region.conn), clock, data, late_from)
 
 
