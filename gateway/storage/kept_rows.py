@@ -141,6 +141,10 @@ KEPT: Final[Mapping[str, Kept]] = {
         "recipient, version, name, kind, inn, kpp, bic, account, correspondent_account, "
         "bank_name, terms_version, set_at, set_by",
     ),
+    "report_carried": _kept(
+        "from_batch",
+        "from_batch",
+    ),
     "report_forms": _kept(
         "from_batch",
         "from_batch, form",
