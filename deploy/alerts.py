@@ -298,6 +298,15 @@ def _machine() -> list[Alert]:
             },
             labels={"room": "seals", "step": "seal"},
         ),
+        Alert(
+            "PaymentMonthMissing",
+            "min(kopeck_payments_months_ahead_seconds) < 14 * 86400",
+            "1h",
+            "ticket",
+            "In two weeks or sooner payments lie in no month of their own",
+            {"kopeck_payments_months_ahead_seconds": "1209599x200"},
+            {"kopeck_payments_months_ahead_seconds": "1209600x200"},
+        ),
         *_disks(),
         Alert(
             "ConnectionsExhausted",

@@ -251,6 +251,7 @@ def _database() -> list[dict[str, Any]]:
         _number("Disk free", "percentunit", f"min({free})"),
         _number("Replicas", "short", "max(kopeck_replicas)"),
         _number("Clock skew", "s", "max(abs(kopeck_clock_skew_seconds))", (0, 1)),
+        _number("Months made ahead", "s", "min(kopeck_payments_months_ahead_seconds)"),
         _lines(
             "A commit group, first statement to commit",
             "s",

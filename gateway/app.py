@@ -53,7 +53,7 @@ from gateway.scans.darkroom import Darkroom
 from gateway.settlement.press import Press
 from gateway.splitting.plans import PlanShelf
 from gateway.splitting.terms import TermsShelf
-from gateway.storage import log_ahead, postgres
+from gateway.storage import log_ahead, months, postgres
 from gateway.storage.embedded import url_of
 from gateway.telemetry import Telemetry, use_slot
 from gateway.watch import Watch
@@ -79,6 +79,9 @@ NOTICE_EVERY_S = 10.0
 CUT_OFF_EVERY_S = 0.5
 CUT_OFF_AGAIN_S = 5.0
 WATCH_EVERY_S = 15.0
+# What is missed has a month's time; what somebody's long look kept from being made comes soon.
+MONTHS_EVERY_S = 3_600.0
+MONTHS_AGAIN_S = 60.0
 # As long as one takes to make: whoever pays meanwhile has half of the disk.
 LOG_FILES_EVERY_S = 0.05
 # Of the disk that is free they may have this part.
@@ -344,6 +347,7 @@ def _once_a_gateway(context: Context, telemetry: Telemetry) -> list["asyncio.Tas
         watching.append(asyncio.create_task(_close(context), name="cut-offs"))
     watching.append(asyncio.create_task(_reconcile(context, telemetry), name="reconciliation"))
     watching.append(asyncio.create_task(_look(context, telemetry), name="standing gauges"))
+    watching.append(asyncio.create_task(_make_months(context), name="months of payments"))
     watching.append(asyncio.create_task(_lay_out_log(context.settings), name="log files"))
     return watching
 
@@ -457,6 +461,21 @@ async def _notice(context: Context) -> None:
         except Exception as failure:
             logs.bug(failure, "looking for a restore")
         await asyncio.sleep(NOTICE_EVERY_S)
+
+
+async def _make_months(context: Context) -> None:
+    """Makes the months that payments are partitioned by, long before they begin."""
+    while True:
+        pause = MONTHS_EVERY_S
+        try:
+            with context.steps.step("watch", "months"):
+                async with context.connection() as conn:
+                    if not await months.make(conn):
+                        pause = MONTHS_AGAIN_S
+        except Exception as failure:
+            logs.bug(failure, "the months of payments")
+            pause = MONTHS_AGAIN_S
+        await asyncio.sleep(pause)
 
 
 async def _seal(context: Context) -> None:

@@ -33,7 +33,7 @@ STEPS: Final = {
     "seals": ("seal",),
     "settlement": ("approve", "cancel", "close", "count", "report", "send"),
     "splitting": ("surcharge",),
-    "watch": ("look",),
+    "watch": ("look", "months"),
     "webhooks": ("send",),
 }
 # Those that are calls to somebody else.

@@ -92,6 +92,10 @@ _STANDING: Final = {
         "How long settlement has been held after a restore that nobody has lifted; or 0.",
     ),
     "clock_skew": ("clock_skew_seconds", "The database's clock less the gateway's."),
+    "months_ahead": (
+        "payments_months_ahead_seconds",
+        "How long until the newest month of payments that has a partition ends.",
+    ),
     "connections": ("database_connections", "Connections to the server, whoever has them."),
     "connections_max": ("database_connections_max", "Connections that the server accepts."),
     "size": ("database_size_bytes", "Bytes of the database on its disk, without its log."),
@@ -155,6 +159,8 @@ class StandingFigures(Protocol):
     def held_age(self) -> float: ...
     @property
     def clock_skew(self) -> float: ...
+    @property
+    def months_ahead(self) -> float: ...
     @property
     def connections(self) -> int: ...
     @property

@@ -15,7 +15,7 @@ import asyncpg
 import orjson
 import uvloop
 
-from loadtests import households, http_load
+from loadtests import first_month, households, http_load
 from loadtests.gateway_process import Gateway
 from loadtests.rows.stored import DURABLE
 
@@ -48,7 +48,7 @@ _PREPARE = """
     SELECT i.indrelid::regclass::text AS owner, i.indexrelid::regclass::text AS name, c.conname,
            pg_get_indexdef(i.indexrelid) AS definition
     FROM pg_index AS i LEFT JOIN pg_constraint AS c ON c.conindid = i.indexrelid
-    WHERE i.indrelid IN ('payments'::regclass, 'idempotency_keys'::regclass);
+    WHERE i.indrelid IN ('payments_first'::regclass, 'idempotency_keys'::regclass);
     CREATE PROCEDURE load.drop_indexes() LANGUAGE plpgsql AS $$
     DECLARE i record;
     BEGIN
@@ -124,7 +124,7 @@ _ID = """
            || int8send(i - 9223372036854775807), 'hex')::uuid
 """
 _PAYMENTS = f"""
-    INSERT INTO payments
+    INSERT INTO payments_first
         (id, accepted_at, paid_at, amount, surcharge, total, commission, bill, terms_version,
          caller, settlement_batch, sequence, plan, method, subscriber_account, shares,
          commissions, facts, designation, reference)
@@ -227,13 +227,14 @@ class _Copies:
             await lane.execute(_MADE, self._run, first, households_, len(self._models), rounds)
             await lane.execute(_MODELS, self._models)
             indexes = [row["name"] for row in await lane.fetch(_INDEXES)]
+            attach = await first_month.apart(lane)
             await lane.execute(_DROP_INDEXES)
             await self._all((query, (self._models,)) for query in (_BILLS, _OPEN_BILLS))
             await lane.execute(_BILLS_NUMBERED)
             chunks = [(at, min(at + CHUNK, payments) - 1) for at in range(0, payments, CHUNK)]
             await self._all((query, chunk) for chunk in chunks for query in (_PAYMENTS, _KEYS))
             await self._all((_MAKE_INDEX, (name,)) for name in indexes)
-            for statement in (_MAKE_KEYS, *_SETTLE_DOWN, _CLEAR_AWAY):
+            for statement in (_MAKE_KEYS, attach, *_SETTLE_DOWN, _CLEAR_AWAY):
                 await lane.execute(statement)
         finally:
             for lane in self._lanes:

@@ -31,7 +31,7 @@ from gateway.splitting.plans import PlanShelf
 from gateway.storage.data_directory import held
 from gateway.storage.embedded import EmbeddedPostgres, binary
 from gateway.storage.server_user import command_prefix, server_user
-from loadtests import cold_rows, households
+from loadtests import cold_rows, first_month, households
 from loadtests.gateway_process import gateway_on
 from splitcore import pack, unpack
 
@@ -57,7 +57,7 @@ _SETTINGS = {
     "jit": "off",
 }
 # Keys and accounts come by chance: years of them leave an index's pages so full, as splits do.
-_BY_CHANCE = ("idempotency_keys_pkey", "payments_by_account")
+_BY_CHANCE = ("idempotency_keys_pkey", f"{first_month.TABLE}_by_account")
 _FILLED = 70
 
 _COPY_BILLS = """
@@ -104,7 +104,7 @@ _INDEXES = """
     SELECT i.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS owner,
            c.conname IS NOT NULL AS is_key, pg_get_indexdef(i.indexrelid) AS definition
     FROM pg_index AS i LEFT JOIN pg_constraint AS c ON c.conindid = i.indexrelid
-    WHERE i.indrelid IN ('payments'::regclass, 'idempotency_keys'::regclass)
+    WHERE i.indrelid IN ('payments_first'::regclass, 'idempotency_keys'::regclass)
     ORDER BY c.conname IS NULL, name
 """
 _CLEAR_BATCHES = "TRUNCATE settlement_batches CASCADE"
@@ -259,18 +259,20 @@ class _Load:
 
     async def store(self, rounds: int) -> None:
         conn, other = self._lanes
+        paid = await _models(conn, self._models)
         indexes = await conn.fetch(_INDEXES)
+        attach = await first_month.apart(conn)
         for index in indexes:
             await conn.execute(_dropped(index))
-        paid = await _models(conn, self._models)
         acquirer, operator = await conn.fetchrow(_CALLERS)
         numbers = await conn.fetchval(_BILL_NUMBERS, households.account(self._payers))
         payers = cold_rows.Payers(numbers, self._models, acquirer)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._make(paid, payers, rounds))
-            tasks.create_task(self._fill(conn, "payments", cold_rows.PAYMENT_COLUMNS, 0))
+            tasks.create_task(self._fill(conn, first_month.TABLE, cold_rows.PAYMENT_COLUMNS, 0))
             tasks.create_task(self._fill(other, "idempotency_keys", cold_rows.KEY_COLUMNS, 1))
         await self._index(indexes)
+        await conn.execute(attach)
         await _open_bills(conn, paid, self._payers)
         await self._close(conn, paid, operator)
         await conn.execute(_SETTLE_DOWN)

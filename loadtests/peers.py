@@ -53,9 +53,11 @@ _LIKE_LOADED = """
     CREATE TABLE peer.open_bills (LIKE open_bills INCLUDING CONSTRAINTS INCLUDING INDEXES)
 """
 _SIZES = """
-    SELECT c.relname, pg_total_relation_size(c.oid) AS size
+    SELECT coalesce(i.inhparent, c.oid)::regclass::text AS relname,
+           sum(pg_total_relation_size(c.oid))::bigint AS size
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'public' AND c.relkind = 'r'
+    LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid
+    WHERE n.nspname = 'public' AND c.relkind = 'r' GROUP BY 1
 """
 _UNPACK = """
     CREATE TEMPORARY TABLE batch_shares AS
@@ -154,7 +156,7 @@ class Peers:
         return self._runner.run(work())
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of each table of the product, its indexes included."""
+        """Bytes of each table of the product, its indexes and months included."""
         rows = self._runner.run(self._conn.fetch(_SIZES))
         return {row["relname"]: row["size"] for row in rows}
 

@@ -20,6 +20,7 @@ _LAG_BYTES: Final = 64 * 2**20
 _OLD_KEY: Final = timedelta(days=365)
 _DAY_S: Final = 86_400
 _HOUR_S: Final = 3_600
+_MONTHS_DAYS: Final = 14
 # The same bounds as the alerts', and their pages.
 _AGES: Final = (
     ("suspense_age", "suspense", 3, "docs/runbooks/SuspenseAged.md"),
@@ -63,6 +64,7 @@ def _standing(standing: Standing) -> Iterator[Finding]:
         yield ill("connections", used, "See docs/runbooks/ConnectionsExhausted.md")
     else:
         yield well("connections", used)
+    yield _months(standing.months_ahead)
     yield _replicas(standing)
     if standing.held_age:
         hours = standing.held_age / _HOUR_S
@@ -80,6 +82,15 @@ def _standing(standing: Standing) -> Iterator[Finding]:
         age = getattr(standing, field)
         told = f"the oldest has waited {age / _DAY_S:.1f} days" if age else "nothing waits"
         yield look(what, told, f"See {page}") if age > days * _DAY_S else well(what, told)
+
+
+def _months(ahead_s: float) -> Finding:
+    told = f"there is a partition for payments of the next {ahead_s / _DAY_S:.1f} days"
+    if ahead_s > _MONTHS_DAYS * _DAY_S:
+        return well("months", told)
+    if ahead_s <= 0:
+        told = f"payments have lain in no month for {-ahead_s / _DAY_S:.1f} days"
+    return look("months", told, "See docs/runbooks/PaymentMonthMissing.md")
 
 
 def _replicas(standing: Standing) -> Finding:

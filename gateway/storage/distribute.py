@@ -78,7 +78,7 @@ _PLACED = """
 """
 _TABLES = """
     SELECT relname FROM pg_class
-    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
       AND NOT EXISTS (SELECT FROM pg_depend AS e WHERE e.objid = oid AND e.deptype = 'e')
 """
 

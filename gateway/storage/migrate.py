@@ -8,12 +8,14 @@ import asyncio
 import hashlib
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 
 from gateway.config import StartRefused
+from gateway.storage import months
 from gateway.storage.distribute import distribute, is_distributed
 from gateway.storage.split_sql import statements
 
@@ -98,6 +100,7 @@ async def migrate(
         if fresh and await is_distributed(conn):
             # What a migration made has to be placed, and what is written anew for Citus stays so.
             await distribute(conn)
+        await _make_months(conn, directory)
         return [f"{migration.number:04}_{migration.name}" for migration in fresh]
     finally:
         await _let_go(conn)
@@ -115,6 +118,15 @@ async def migrate_distributed(
         return applied + await distribute(conn)
     finally:
         await _let_go(conn)
+
+
+async def _make_months(conn: asyncpg.Connection, directory: Path) -> None:
+    """What a gateway that runs makes by and by is there from the start."""
+    if directory != MIGRATIONS:
+        return
+    # What is in the way holds nothing up but this, and the gateway tries again.
+    with suppress(asyncpg.CheckViolationError):
+        await months.make(conn)
 
 
 async def _let_go(conn: asyncpg.Connection) -> None:

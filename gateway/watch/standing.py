@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from gateway.domain import ids
 from gateway.domain.clock import Clock
+from gateway.storage import months
 from gateway.watch import store
 
 Connection = Callable[[], AbstractAsyncContextManager[Any]]
@@ -51,6 +52,7 @@ class Standing(Struct, frozen=True):
     payout_age: float
     statement_age: float
     clock_skew: float
+    months_ahead: float
     connections: int
     connections_max: int
     size: int
@@ -99,6 +101,7 @@ class Watch:
             stated = await store.last_statement(conn)
             owing, owed_since = await store.receivable(conn)
             held = await store.held_since(conn)
+            months_end = await months.until(conn)
         return Standing(
             self._age(suspense),
             self._age(unsettled),
@@ -107,6 +110,7 @@ class Watch:
             # Only while something waits to be stated, and only since then.
             self._age(None if approved is None else max(approved, stated or approved)),
             skew,
+            (months_end - self._clock.now()).total_seconds(),
             server["connections"],
             server["connections_max"],
             server["size"],

@@ -254,6 +254,7 @@ EXPECTED = {
     ("reconciliation", "late"): {},
     ("reconciliation", "match"): {},
     ("watch", "look"): {},
+    ("watch", "months"): {},
 }
 
 

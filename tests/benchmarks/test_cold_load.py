@@ -18,7 +18,8 @@ ACCOUNTS, PAYERS, MODELS = 700, 640, 60
 _SCHEMA = """
     SELECT pg_get_indexdef(i.indexrelid) || coalesce(pg_get_constraintdef(c.oid), '')
     FROM pg_index AS i LEFT JOIN pg_constraint AS c ON c.conindid = i.indexrelid
-    WHERE i.indrelid::regclass::text IN ('payments', 'idempotency_keys', 'open_bills', 'bills')
+    WHERE i.indrelid::regclass::text IN
+          ('payments', 'payments_first', 'idempotency_keys', 'open_bills', 'bills')
     ORDER BY 1
 """
 _UNSEALED = """

@@ -16,8 +16,9 @@ import asyncpg
 import pytest
 
 from gateway.config import StartRefused
-from gateway.domain.ids import new_id
+from gateway.domain.ids import earliest, new_id
 from gateway.journal.db_transaction import CUT_LOCK
+from gateway.storage import months
 from gateway.storage.distribute import is_distributed
 from gateway.storage.migrate import MIGRATIONS, migrate, migrate_distributed, migrations
 from gateway.storage.placement import PLACES, Kind
@@ -29,6 +30,7 @@ _SPREAD = """
            CASE WHEN p.partmethod = 'h'
                 THEN column_to_column_name(p.logicalrelid, p.partkey) END AS column
     FROM pg_dist_partition AS p JOIN pg_class AS c ON c.oid = p.logicalrelid
+    WHERE c.relispartition = $1
 """
 _KINDS = {("h", "s"): Kind.SPREAD, ("n", "t"): Kind.EVERYWHERE, ("n", "s"): Kind.COORDINATOR}
 _BEGIN_GROUP = "SELECT * FROM begin_group($1, $2, $3, $4, $5, $6, $7)"
@@ -66,7 +68,7 @@ async def paid(conn: asyncpg.Connection) -> list[UUID]:
 
 
 async def test_the_catalogue_is_what_was_said(connections: list[asyncpg.Connection]) -> None:
-    found = {row["table"]: row for row in await connections[0].fetch(_SPREAD)}
+    found = {row["table"]: row for row in await connections[0].fetch(_SPREAD, False)}
     kinds = {name: _KINDS[row["method"], row["copies"]] for name, row in found.items()}
     assert kinds == {name: one.kind for name, one in PLACES.items()}
     for name, one in PLACES.items():
@@ -106,6 +108,25 @@ async def test_a_later_version_changes_what_is_spread(
         ):
             await conn.execute(undo)
         await conn.execute("DELETE FROM schema_migrations WHERE number = $1", number)
+
+
+async def test_months_of_payments_are_spread_beside_them(
+    connections: list[asyncpg.Connection],
+) -> None:
+    conn = connections[0]
+    until = await months.until(conn)
+    assert await months.make(conn, until)
+    months_now = {row["table"]: row for row in await conn.fetch(_SPREAD, True)}
+    assert {"payments_first", "payments_other", f"payments_{until:%Y_%m}"} < set(months_now)
+    (beside,) = {row["colocationid"] for row in months_now.values()}
+    spread = {row["table"]: row for row in await conn.fetch(_SPREAD, False)}
+    assert beside == spread["payments"]["colocationid"]
+    # A month that was made now takes payments and gives none back, on each node.
+    row = as_new((earliest(until), *suspended("new", "A")[1:]))
+    await conn.execute(_COMMIT, CUT_LOCK, datetime.now(UTC), [row])
+    assert await paid(conn) == [earliest(until)]
+    with pytest.raises(asyncpg.RaiseError, match="only ever added"):
+        await conn.execute("DELETE FROM payments")
 
 
 async def test_migrating_again_changes_nothing(connections: list[asyncpg.Connection]) -> None:

@@ -285,6 +285,18 @@ async def test_clocks_that_differ(database_url: str, tmp_path: Path) -> None:
         assert fires("ClockSkew", right) in (False, None)
 
 
+async def test_months_that_nobody_made(database_url: str, tmp_path: Path) -> None:
+    clock = Ahead()
+    async with region(database_url, tmp_path, clock) as (drill, _, _):
+        ahead = "kopeck_payments_months_ahead_seconds"
+        made = await drill.until(lambda m: m[ahead] > 28 * 86_400)
+        assert fires("PaymentMonthMissing", made) in (False, None)
+        clock.by = timedelta(seconds=made[ahead]) - timedelta(days=13)
+        missing = await drill.until(lambda m: m[ahead] < 14 * 86_400)
+        assert fires("PaymentMonthMissing", missing) in (True, None)
+        assert "payments_first" in await drill.follow("PaymentMonthMissing")
+
+
 async def test_an_agent_whose_numbering_began_again(database_url: str, tmp_path: Path) -> None:
     conflicts = "kopeck_biller_conflicts_total"
     async with region(database_url, tmp_path) as (drill, gateway, _):

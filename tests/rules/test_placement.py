@@ -9,7 +9,7 @@ from gateway.storage.placement import ACCOUNT, PLACES, Kind, Place
 
 _TABLES = """
     SELECT relname FROM pg_class
-    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
       AND NOT EXISTS (SELECT FROM pg_depend AS e WHERE e.objid = oid AND e.deptype = 'e')
 """
 # Every unique index, be it of a key, of a constraint or made by itself, and its columns.
@@ -28,6 +28,7 @@ _FOREIGN = """
     JOIN pg_class AS t ON t.oid = f.conrelid
     JOIN pg_class AS r ON r.oid = f.confrelid
     WHERE f.contype = 'f' AND t.relnamespace = 'public'::regnamespace
+      AND NOT r.relispartition AND NOT t.relispartition
 """
 _COLUMN = """
     SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute AS a
