@@ -276,7 +276,7 @@ async def _running(
     dropped: Callable[[], int],
 ) -> AsyncIterator[web.ServerRunner]:
     settings = context.settings
-    intake = (TracedIntake if tracing.on() else Intake)(context, telemetry)
+    intake = (TracedIntake if tracing.on() else Intake)(context, telemetry, encode.payment)
     hearing = Hearing(context, intake, telemetry)
     asking = Asking(context, acquirers, hearing, encode.started)
     refunding = Refunding(context, acquirers, telemetry)

@@ -154,7 +154,8 @@ class _Outcomes:
             method, outcome = UNKNOWN_METHOD, line
         if isinstance(outcome, Receipt):
             self._became.append((method, outcome_of(outcome)))
-            return self._written(index, replies.CREATED, outcome.payment, outcome.replayed)
+            payment, replayed, written = outcome.payment, outcome.replayed, outcome.written
+            return self._written(index, replies.CREATED, payment, replayed, written)
         self._became.append((method, failed_as(outcome)))
         return encode.bulk_problem(index, problems.as_object(*told(outcome)))
 

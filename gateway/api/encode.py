@@ -200,14 +200,22 @@ def quote(account: str, found: Quote) -> bytes:
     )
 
 
-def bulk_outcome(index: int, status: int, found: Payment, replayed: bool) -> bytes:
-    """One line of a bulk answer for a payment that is durable."""
+def bulk_outcome(
+    index: int, status: int, found: Payment, replayed: bool, written: bytes = b""
+) -> bytes:
+    """One line of a bulk answer for a payment that is durable; `written` is what `payment` gives,
+    where that was called already.
+    """
     begin = b'{"index":%d,"status":%d,' % (index, status)
     end = b',"replayed":true}\n' if replayed else b"}\n"
+    if written:
+        return begin + written[1:-1] + end
     return _usual(begin, found, end) or begin + _encode(_shown(found))[1:-1] + end
 
 
-def bulk_brief(index: int, status: int, found: Payment, replayed: bool) -> bytes:
+def bulk_brief(
+    index: int, status: int, found: Payment, replayed: bool, written: bytes = b""
+) -> bytes:
     """The same without the payment itself: its id, and whether it is accepted or in suspense."""
     end = b'","replayed":true}\n' if replayed else b'"}\n'
     line = _BRIEF.filled((index, status, found.id.bytes, found.state, end))

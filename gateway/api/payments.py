@@ -93,7 +93,8 @@ class Paying:
         telemetry.payment(self._method, outcome)
         telemetry.payment_seconds.observe(self._house.loop.time() - self._started)
         extra = replies.REPLAYED if receipt.replayed else b""
-        reply = Reply(replies.CREATED, encode.payment(receipt.payment), replies.JSON, extra)
+        content = receipt.written or encode.payment(receipt.payment)
+        reply = Reply(replies.CREATED, content, replies.JSON, extra)
         reply.outcome = outcome
         return reply
 

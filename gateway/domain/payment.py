@@ -114,7 +114,11 @@ class Payment(Struct, frozen=True, gc=False):
 
 
 class Receipt(Struct, frozen=True, gc=False):
-    """What the caller gets once its payment is durable; `replayed` if it already was."""
+    """What the caller gets once its payment is durable; `replayed` if it already was.
+
+    `written` is the body of the answer where that was written beforehand, else nothing.
+    """
 
     payment: Payment
     replayed: bool
+    written: bytes = b""

@@ -12,6 +12,7 @@ from gateway.domain.payment import PaymentRequest, Receipt
 from gateway.domain.refusals import Unavailable
 from gateway.flows.commit_group import (
     SMALL_GROUP_STATEMENTS,
+    AnswerWriter,
     CommitGroup,
     Outcome,
     SplitObserver,
@@ -46,7 +47,11 @@ class IntakeObserver(SplitObserver, Protocol):
 class Intake:
     """The one door to acceptance: queues requests, and commits them in groups."""
 
-    def __init__(self, context: Context, observe: IntakeObserver) -> None:
+    def __init__(
+        self, context: Context, observe: IntakeObserver, write: AnswerWriter | None = None
+    ) -> None:
+        """`write` makes the body of an answer, for small groups while they are committed."""
+        self._write = write
         self._context = context
         self._observe = observe
         settings = context.settings
@@ -229,7 +234,8 @@ class Intake:
         """
         if self._repeats == 0:
             try:
-                return await CommitGroup(self._context, requests, self._observe).at_once(conn)
+                group = CommitGroup(self._context, requests, self._observe, self._write)
+                return await group.at_once(conn)
             except NotAsItWas:
                 # Either for a key or for a bill; the next statement tells.
                 pass

@@ -6,8 +6,10 @@ which looks again whether all is still as it was. Large groups of new keys go th
 quicker claim.
 """
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -36,6 +38,8 @@ from gateway.splitting.split import GroupSplit
 from splitcore import FeeRule, GroupAllocation, SplitError, amount_for_total, fee
 
 Outcome = Receipt | Exception
+# Makes the body of the answer to a payment.
+AnswerWriter = Callable[[Payment], bytes]
 # What nearly every group of a worker says to the database.
 SMALL_GROUP_STATEMENTS: Final = bill_store.FOUND_BY_INDEX | journal_store.COMMITTING
 
@@ -51,8 +55,13 @@ class CommitGroup:
     """Payments that are made durable together."""
 
     def __init__(
-        self, context: Context, requests: Sequence[PaymentRequest], observe: SplitObserver
+        self,
+        context: Context,
+        requests: Sequence[PaymentRequest],
+        observe: SplitObserver,
+        write: AnswerWriter | None = None,
     ) -> None:
+        self._write_answer = write
         self._context = context
         self._requests = requests
         self._observe = observe
@@ -98,10 +107,26 @@ class CommitGroup:
             if left_out:
                 await self._find_before(conn, set(left_out))
         else:
+            if self._write_answer is not None:
+                # In the next turn of the loop, when the statement has been sent: the database is at
+                # work for a while then, and the worker would be idle.
+                asyncio.get_running_loop().call_soon(self._write_answers, self._write_answer)
             await journal_store.commit_at_once(*made)
         if self._before or len(self._first) < len(self._requests):
             return await self.outcomes(conn)
         return self._told()
+
+    def _write_answers(self, write: AnswerWriter) -> None:
+        """Writes the answers that will be given if the commit succeeds; nobody is told by this.
+
+        One that cannot be written is left to whoever gives it, and fails for that payment alone.
+        """
+        outcomes = self._outcomes
+        for at, outcome in enumerate(outcomes):
+            if isinstance(outcome, Receipt):
+                with suppress(Exception):
+                    written = write(outcome.payment)
+                    outcomes[at] = Receipt(outcome.payment, outcome.replayed, written)
 
     async def _find_before(self, conn: Any, left_out: set[UUID]) -> None:
         """Look up the claims of payments that others, or a lost commit, made before."""

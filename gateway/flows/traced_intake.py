@@ -10,15 +10,17 @@ from typing import Any
 from gateway import tracing
 from gateway.domain.payment import PaymentRequest, Receipt
 from gateway.flows.accept_payment import Intake, IntakeObserver
-from gateway.flows.commit_group import Outcome
+from gateway.flows.commit_group import AnswerWriter, Outcome
 from gateway.flows.context import Context
 
 
 class TracedIntake(Intake):
     """An Intake that remembers, until each outcome, whose request a payment came by."""
 
-    def __init__(self, context: Context, observe: IntakeObserver) -> None:
-        super().__init__(context, observe)
+    def __init__(
+        self, context: Context, observe: IntakeObserver, write: AnswerWriter | None = None
+    ) -> None:
+        super().__init__(context, observe, write)
         self._places: dict[tuple[int, str], tracing.Place] = {}
 
     def enqueue(self, request: PaymentRequest) -> asyncio.Future[Receipt]:

@@ -111,6 +111,7 @@ def test_a_payment_written_at_once_is_what_an_object_of_it_says(seed: int) -> No
     for replayed in (False, True):
         end = b',"replayed":true}\n' if replayed else b"}\n"
         line = encode.bulk_outcome(seed, 201, found, replayed)
+        assert line == encode.bulk_outcome(seed, 201, found, replayed, encode.payment(found))
         assert line == b'{"index":%d,"status":201,' % seed + plain[1:-1] + end
 
 

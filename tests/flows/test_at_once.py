@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from gateway.bills import store as bill_store
 from gateway.domain.bill import Charge
-from gateway.domain.payment import Receipt
+from gateway.domain.payment import Payment, Receipt
 from gateway.domain.refusals import Refusal
 from gateway.flows import accept_payment, patience
 from gateway.flows.find_bill import find as find_bill
@@ -20,7 +20,7 @@ from gateway.journal import db_transaction
 from gateway.journal import store as journal_store
 from splitcore import FeeRule
 from tests.flows.oracle import check_books, check_splits
-from tests.flows.region import CASH, Region, Worker, as_read, bill, know_terms
+from tests.flows.region import CASH, Nobody, Region, Worker, as_read, bill, know_terms
 
 Meanwhile = Callable[[Callable[[], Awaitable[Any]]], None]
 AT_ONCE, NOT_AS_IT_WAS, LONG_WAY = "at once", "not as it was", "the long way"
@@ -395,3 +395,41 @@ async def test_a_connection_that_cannot_be_made_ready_is_given_back(
     assert (await worker.intake.accept(region.payment("p", "A", 1_000))).payment.amount == 1_000
     assert tries == -1
     await check_all(region, 1)
+
+
+async def test_answers_are_written_before_the_commit_is_done_and_kept_only_where_it_was_done(
+    region: Region, worker: Worker, ways: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that cannot be written sinks neither its payment nor its neighbours."""
+    await region.load(bill("A"), bill("B"), bill("C"))
+    order: list[str] = []
+    commit = journal_store.commit_at_once
+
+    async def committing(*args: Any) -> None:
+        await commit(*args)
+        order.append("committed")
+
+    def write(payment: Payment) -> bytes:
+        order.append(payment.subscriber_account)
+        if payment.subscriber_account == "B":
+            raise ValueError("Expected something that can be written")
+        return payment.id.bytes
+
+    monkeypatch.setattr(journal_store, "commit_at_once", committing)
+    intake = accept_payment.Intake(worker.context, Nobody(), write)
+    await intake.start()
+    try:
+        requests = [region.payment(f"w{account}", account, 1_000) for account in "ABC"]
+        receipts = await asyncio.gather(*map(intake.accept, requests))
+        assert order == [*"ABC", "committed"]
+        assert ways == [AT_ONCE]
+        told = [receipt.written for receipt in receipts]
+        assert told == [requests[0].id.bytes, b"", requests[2].id.bytes]
+        # The same key again is answered from its row, and has nothing written beforehand.
+        again = await intake.accept(replace(requests[0], id=region.payment("x", "A", 1).id))
+        assert again.replayed
+        assert again.written == b""
+    finally:
+        await intake.drain()
+    for request in requests:
+        assert await find(worker.context, region.callers["bank"], request.id) is not None
