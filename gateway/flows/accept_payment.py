@@ -6,7 +6,7 @@ A whole group takes this road in one database transaction; nobody is answered be
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from gateway.domain.payment import PaymentRequest, Receipt
 from gateway.domain.refusals import Unavailable
@@ -46,6 +46,9 @@ class IntakeObserver(SplitObserver, Protocol):
 
 class Intake:
     """The one door to acceptance: queues requests, and commits them in groups."""
+
+    # asyncpg tells nobody of the statements that are kept prepared.
+    keeps_prepared: ClassVar = True
 
     def __init__(
         self, context: Context, observe: IntakeObserver, write: AnswerWriter | None = None
@@ -159,7 +162,7 @@ class Intake:
         lease = self._context.connection()
         await lease.borrow()
         conn = lease.conn
-        if self._context.settings.statement_cache_size:
+        if self.keeps_prepared and self._context.settings.statement_cache_size:
             conn = Prepared(conn, SMALL_GROUP_STATEMENTS)
         try:
             await plan_by_index(conn)

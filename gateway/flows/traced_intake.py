@@ -15,7 +15,12 @@ from gateway.flows.context import Context
 
 
 class TracedIntake(Intake):
-    """An Intake that remembers, until each outcome, whose request a payment came by."""
+    """An Intake that remembers, until each outcome, whose request a payment came by.
+
+    Each statement is a span of its group's.
+    """
+
+    keeps_prepared = False
 
     def __init__(
         self, context: Context, observe: IntakeObserver, write: AnswerWriter | None = None
