@@ -410,8 +410,8 @@ class Days:
                 assert tuple(totals[one] for one in POSITION) == row
                 rows = told["rows"]
                 position = dict(zip(POSITION, row, strict=True))
-                moved = position["net"] + position["transferred"]
-                assert sum(one["net_kopecks"] for one in rows) == moved
+                owed = position["payable"] + position["carried_out"]
+                assert sum(one["net_kopecks"] for one in rows) == owed
                 assert totals["rows"] == len(rows)
 
 
