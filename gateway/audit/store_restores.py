@@ -54,4 +54,19 @@ RESTORE_CHECKS: Final[dict[str, str]] = {
             JOIN callers AS c ON c.number = d.caller
             WHERE n.restore = l.restore AND c.name = a.name)
     """,
+    # Marked by the newest restore that found it closed or approved; before restores were kept, by
+    # none that is known.
+    "restored_at_wrong": """
+        SELECT 'settlement batch ' || b.number, 'was marked as restored otherwise than by a restore'
+        FROM settlement_batches AS b
+        LEFT JOIN LATERAL (
+            SELECT max(r.at) AS at FROM restores AS r
+            WHERE (SELECT e.state FROM settlement_events AS e
+                   WHERE e.settlement_batch = b.number AND e.at < r.at
+                   ORDER BY e.number DESC LIMIT 1) IN ('closed', 'approved')) AS m ON true
+        WHERE (b.restored_at IS NULL AND m.at IS NOT NULL)
+           OR (NOT EXISTS (SELECT FROM restores AS r WHERE r.at = b.restored_at)
+               AND b.restored_at >= (SELECT applied_at FROM schema_migrations
+                                     WHERE name = 'restores'))
+    """,
 }

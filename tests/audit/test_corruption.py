@@ -327,6 +327,8 @@ DAMAGE = [
      "payout_state_wrong"),
     ("a batch's state", "UPDATE settlement_batches SET state = 'executed' WHERE number = 1",
      "batch_state_wrong"),
+    ("a mark of a restore that was none",
+     "UPDATE settlement_batches SET restored_at = now() WHERE number = 1", "restored_at_wrong"),
     ("a batch's steps deleted", "DELETE FROM settlement_events", "batch_event_missing"),
     ("money back deleted", "DELETE FROM returned_money", "returned_wrong"),
     ("money back changed", "UPDATE returned_money SET amount = amount + 1", "returned_wrong"),
