@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gateway.domain import merkle
 from gateway.seals.store import SEAL_TIMEOUT_S
-from gateway.storage.kept_rows import KEPT, hashes, of_table
+from gateway.storage.kept_rows import AS_KEPT, KEPT, hashes, of_table
 
 _LAST = "SELECT number, chain FROM history_seals ORDER BY number DESC LIMIT 1"
 _LAST_OF_BATCHES = "SELECT number, chain FROM seals ORDER BY number DESC LIMIT 1"
@@ -46,6 +46,7 @@ async def seal(conn: Any, tables: Iterable[str], batch: int | None, now: datetim
     With a batch there is a seal even of nothing, for the batch's tree to hold. Tells whether one
     was made.
     """
+    await conn.execute(AS_KEPT)
     last = await conn.fetchrow(_LAST)
     number, before = (1, merkle.FIRST_LINK) if last is None else (last[0] + 1, last[1])
     for table in tables:
@@ -61,6 +62,6 @@ async def seal(conn: Any, tables: Iterable[str], batch: int | None, now: datetim
     root = merkle.root(roots) if roots else merkle.NOTHING
     beside = await conn.fetchrow(_LAST_OF_BATCHES)
     after, link = (None, merkle.FIRST_LINK) if beside is None else beside
-    chain = merkle.history_link(before, link, batch, count, root)
+    chain = merkle.history_link(before, link, batch, count, now, root)
     await conn.execute(_ADD, number, batch, now, count, root, after, chain)
     return True
