@@ -12,6 +12,7 @@ from uuid import UUID
 from gateway.domain.ids import SETTLEMENT_BATCH, new_id, shown
 from gateway.flows import after_restore
 from gateway.flows.context import Context
+from gateway.flows.patience import patiently
 from gateway.journal.db_transaction import writing
 from gateway.settlement import store_restores, witness
 from gateway.settlement.store_restores import UNTOLD
@@ -23,6 +24,10 @@ _AFTER_SENDING: Final = ("sent", "partially_executed", "executed", "returned")
 
 async def notice(context: Context) -> None:
     """Hold settlement where the database is on another server, or has lost what was settled."""
+    await patiently(context, lambda: _notice(context))
+
+
+async def _notice(context: Context) -> None:
     async with context.connection() as conn:
         server = await store_restores.server(conn)
         found = await store_restores.served_by(conn)
@@ -43,11 +48,15 @@ async def remember(context: Context, batch: UUID, state: str) -> None:
     directory = witness.directory_of(context.settings)
     if directory is None:
         return
-    async with context.connection() as conn:
-        found = await store_restores.served_by(conn)
+    found = await patiently(context, lambda: _served_by(context))
     if found is not None:
         mark = Mark(batch, state, context.clock.now())
         await asyncio.to_thread(witness.remember, directory, found[0], mark)
+
+
+async def _served_by(context: Context) -> tuple[UUID, str] | None:
+    async with context.connection() as conn:
+        return await store_restores.served_by(conn)
 
 
 async def _moved(context: Context, conn: Any, server: str) -> tuple[UUID, str]:
