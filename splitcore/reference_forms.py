@@ -1,7 +1,7 @@
 """Texts of one form, whose values are taken out and written elsewhere. The reference."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, final
 
 from splitcore.errors import SplitError
@@ -23,6 +23,8 @@ class TextForm:
     made of the values: pieces, and the places between them.
     """
 
+    _match: Callable[[bytes], re.Match[bytes] | None] | None = None
+
     def __init__(
         self,
         pieces: Iterable[bytes],
@@ -30,6 +32,8 @@ class TextForm:
         chosen: Sequence[tuple[int, str]],
         written: Iterable[tuple[Iterable[bytes], Iterable[int]]],
     ) -> None:
+        if self._match is not None:
+            raise TypeError("Expected a form made once, was made again")
         told = list(pieces)
         runs = [list(value) for value in values]
         if (
@@ -59,6 +63,8 @@ class TextForm:
         `spelt` is taken for the value of `place`, if there is such a place. None too for a number
         that is no digits or more than 18.
         """
+        if self._match is None:
+            raise TypeError("Expected a form that was made, was not")
         match = self._match(text)
         if match is None:
             return None

@@ -31,7 +31,7 @@ def test_statements(text: str, found: list[str]) -> None:
 async def test_the_products_migrations_apply_one_statement_at_a_time(
     empty_database_url: str, database_url: str
 ) -> None:
-    """And make the schema that they make as they stand."""
+    """And make the schema that they make as they stand, but for months, which come afterwards."""
     conns = [await asyncpg.connect(url) for url in (empty_database_url, database_url)]
     try:
         for migration in migrations():
@@ -41,7 +41,8 @@ async def test_the_products_migrations_apply_one_statement_at_a_time(
                 await conns[0].execute(statement)
         shape = """
             SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns
-            WHERE table_schema = 'public' AND table_name <> 'schema_migrations' ORDER BY 1, 2
+            WHERE table_schema = 'public' AND table_name <> 'schema_migrations'
+              AND table_name !~ '^payments_[0-9]' ORDER BY 1, 2
         """
         functions = """
             SELECT pg_get_functiondef(oid) FROM pg_proc
