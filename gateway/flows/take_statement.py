@@ -134,12 +134,13 @@ async def _judge(conn: Any, lines: Sequence[Line]) -> Taken:
         by_id[one.id] = one
     taken = Taken([], [])
     told: set[tuple[UUID, bool]] = set()
-    # Money leaves before it can come back, in whatever order a bank lists the two.
-    for line in sorted(lines, key=lambda line: not line.is_debit):
+    # Money leaves before it can come back, in whatever order a bank lists the two; and what a line
+    # names by our id is that line's.
+    for line in sorted(lines, key=lambda line: (not line.is_debit, instruction_of(line) is None)):
         # A line that moved a payout before moves no other, whatever its words could mean.
-        before = moved.get(identity_of(line))
-        if before:
-            verdict = Verdict(KNOWN, by_id[before.pop(0)])
+        before = _moved_before(line, moved.get(identity_of(line), []), by_id)
+        if before is not None:
+            verdict = Verdict(KNOWN, before)
         else:
             verdict = judge(line, _candidates(line, by_number, by_id), told)
         taken.judged.append((line, verdict))
@@ -149,6 +150,19 @@ async def _judge(conn: Any, lines: Sequence[Line]) -> Taken:
                 taken.moves.append(_moved(line, verdict.kind, verdict.payout))
     taken.judged.sort(key=lambda entry: entry[0].number)
     return taken
+
+
+def _moved_before(line: Line, moved: list[UUID], by_id: dict[UUID, Known]) -> Known | None:
+    """The payout that the line moved in an earlier statement, which is told of once.
+
+    Two payouts of one sum come back in lines that differ in nothing but the id they name.
+    """
+    named = instruction_of(line)
+    if named in by_id and named not in moved:
+        return None
+    if not moved:
+        return None
+    return by_id[moved.pop(moved.index(named) if named in moved else 0)]
 
 
 async def _incoming(conn: Any, taken: Taken) -> list[Incoming]:

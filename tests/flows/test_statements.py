@@ -13,6 +13,8 @@ import pytest
 
 from gateway.audit import report as audit_report
 from gateway.domain.clock import SystemClock
+from gateway.domain.ids import PAYOUT
+from gateway.domain.ids import shown as shown_id
 from gateway.domain.refusals import Refusal
 from gateway.flows import batch_life, close_batch, take_statement
 from gateway.flows.payout_files import payout_file
@@ -441,4 +443,35 @@ async def test_a_line_told_again_moves_no_other_order(region: Region) -> None:
     assert [one["order_number"] for one in again["returned"]] == [int(other.number)]
     assert (await take(region, "s6", one_c([came, came])))["known"] == 2
     assert await region.number("SELECT count(*) FROM returned_money") == 2
+    await check(region)
+
+
+async def test_two_that_come_back_alike_are_told_apart_by_our_id(region: Region) -> None:
+    """One sum, one day, one account of the bank's: nothing else differs, and neither is lost."""
+    await region.load(bill("A"), bill("B"))
+    told = []
+    for account in ("A", "B"):
+        await region.pay(f"pay {account}", account, 1_000)
+        batch = batch_id((await region.close(f"close {account}"))["id"])
+        await region.approve(f"approve {account}", batch)
+        told.append(await orders(region, batch))
+    await take(region, "paid", one_c([*told[0], *told[1]]))
+    came = []
+    for (one, *_), rest in zip(told, ("закрыт счет", "счет не найден"), strict=True):
+        id_ = await region.conn.fetchval(
+            "SELECT id FROM payouts WHERE order_number = $1", int(one.number)
+        )
+        came.append(
+            back(one, purpose=f"Возврат: {rest}").but(
+                number="NOTPROVIDED",
+                other="47422810000000000001",
+                instruction=shown_id(PAYOUT, id_),
+            )
+        )
+    (first,) = (await take(region, "s1", camt053(came[:1])))["returned"]
+    again = await take(region, "s2", camt053([came[1], came[0]]))
+    assert (again["known"], again["discrepancies"]) == (1, [])
+    (second,) = again["returned"]
+    assert [first["order_number"], second["order_number"]] == [int(one[0].number) for one in told]
+    assert (await take(region, "s3", camt053(came)))["known"] == 2
     await check(region)

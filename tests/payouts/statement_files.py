@@ -21,6 +21,7 @@ class Told:
     bic: str = ""
     drawn: date = DAY
     booked: date | None = DAY
+    instruction: str = ""
 
     def but(self, **change: object) -> "Told":
         return replace(self, **change)  # type: ignore[arg-type]
@@ -121,10 +122,11 @@ def _entry(one: Told, version: str) -> str:
         if one.bic
         else ""
     )
+    instruction = f"<InstrId>{one.instruction}</InstrId>" if one.instruction else ""
     return (
         f'<Ntry><Amt Ccy="RUR">{roubles(one.amount)}</Amt><CdtDbtInd>{side}</CdtDbtInd>{status}'
         f"<BookgDt><Dt>{one.booked or one.drawn}</Dt></BookgDt><NtryDtls><TxDtls>"
-        f"<Refs><EndToEndId>{one.number}</EndToEndId></Refs>"
+        f"<Refs>{instruction}<EndToEndId>{one.number}</EndToEndId></Refs>"
         f"<RltdPties><{role}>{party}</{role}><{role}Acct><Id><Othr><Id>{one.other}</Id></Othr></Id>"
         f"</{role}Acct></RltdPties>{agent}<RmtInf><Ustrd>{one.purpose}</Ustrd><Strd><RfrdDocInf>"
         f"<RltdDt>{one.drawn}</RltdDt></RfrdDocInf></Strd></RmtInf></TxDtls></NtryDtls></Ntry>"
