@@ -228,7 +228,7 @@ KEPT: Final[Mapping[str, Kept]] = {
     "events": _kept("id", "id, recipient, type, at, content, webhook"),
 }
 OTHERWISE: Final[Mapping[str, str]] = {
-    "bills": "played again by the audit against open bills and every split made from them",
+    "bills": "amounts are played again by the audit; payers and addresses are guarded by nothing",
     "biller_numbers": "as many as payments; names beside them, of no sum or share",
     "arrived_payments": "as many as payments; the lines that brought their money are kept",
     "seal_pages": "its seal's root",
@@ -238,11 +238,11 @@ OTHERWISE: Final[Mapping[str, str]] = {
     "arrival_marks": "until where arrivals were looked for",
     "authorisations": "what is asked of acquirers; what came of it is a payment, which is sealed",
     "cut": "the batch that is open",
-    "idempotency_keys": "as many as payments; the audit holds them to what they name",
+    "idempotency_keys": "as many as payments; the audit holds those of money to what they name",
     "open_bills": "played again by the audit",
     "open_obligations": "what obligations and transfers leave, which are sealed",
     "report_discrepancies": "an acquirer's file read again, which is known by its digest",
-    "report_pages": "made again from the journal",
+    "report_pages": "made again from the journal where missing; compared with it by nobody",
     "report_policies": "how an acquirer's file is read from now on",
     "reported_payments": "as many as payments; an acquirer's file read again",
     "schema_migrations": "files of ours, which the doctor and each start compare",
