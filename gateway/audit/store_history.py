@@ -9,7 +9,7 @@ from gateway.storage.kept_rows import AS_KEPT, KEPT, hashes, of_table
 Problem = tuple[str, str, str]
 _FETCHED = 4096
 _SEALS = """
-    SELECT h.number, h.settlement_batch, h.made_at, h.leaves, h.root, h.chain,
+    SELECT h.number, h.settlement_batch, h.leaves, h.root, h.chain,
            s.chain AS beside, h.after_seal AS said_after
     FROM history_seals AS h LEFT JOIN seals AS s ON s.number = h.after_seal ORDER BY h.number
 """
@@ -46,7 +46,7 @@ async def broken(conn: Any) -> AsyncIterator[Problem]:
     for seal in await conn.fetch(_SEALS):
         place = f"history seal {seal['number']}"
         beside = merkle.FIRST_LINK if seal["said_after"] is None else seal["beside"] or b""
-        said = (seal["settlement_batch"], seal["leaves"], seal["made_at"], seal["root"])
+        said = (seal["settlement_batch"], seal["leaves"], seal["root"])
         link = merkle.history_link(before, beside, *said)
         if (seal["number"], seal["chain"]) != (expected, link):
             yield "seal_chain_broken", place, "does not follow from the seals before it"

@@ -7,7 +7,6 @@ their leaves.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
 
@@ -51,12 +50,10 @@ def link(before: bytes, batch: int, stage: str, leaves: int, over: bytes) -> byt
 
 
 def history_link(
-    before: bytes, beside: bytes, batch: int | None, leaves: int, made_at: datetime, over: bytes
+    before: bytes, beside: bytes, batch: int | None, leaves: int, over: bytes
 ) -> bytes:
     """The history's chain after a seal: of the one before it, of the batches' chain as it then was,
-    and of all that the seal says.
+    and of what the seal says; its moment is in the batch's leaf where it was made with a count.
     """
-    said = (
-        f"{'-' if batch is None else batch} {leaves} {made_at.astimezone(UTC).isoformat()}".encode()
-    )
+    said = f"{'-' if batch is None else batch} {leaves}".encode()
     return sha256(b"\x03" + before + beside + over + said).digest()

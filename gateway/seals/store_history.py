@@ -62,6 +62,6 @@ async def seal(conn: Any, tables: Iterable[str], batch: int | None, now: datetim
     root = merkle.root(roots) if roots else merkle.NOTHING
     beside = await conn.fetchrow(_LAST_OF_BATCHES)
     after, link = (None, merkle.FIRST_LINK) if beside is None else beside
-    chain = merkle.history_link(before, link, batch, count, now, root)
+    chain = merkle.history_link(before, link, batch, count, root)
     await conn.execute(_ADD, number, batch, now, count, root, after, chain)
     return True

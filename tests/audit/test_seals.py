@@ -329,6 +329,7 @@ async def test_a_batch_of_more_pages_than_one_is_compared_to_its_end(
     sealed: asyncpg.Connection,
 ) -> None:
     await sealed.execute("DELETE FROM seals; DELETE FROM seal_pages")
+    await sealed.execute("DELETE FROM history_seals; DELETE FROM history_rows")
     columns = [column["column_name"] for column in await sealed.fetch(COLUMNS, "payments")]
     values = ", ".join("gen_random_uuid()" if name == "id" else name for name in columns)
     await sealed.execute(
