@@ -30,7 +30,7 @@ STEPS: Final = {
     "payouts": ("file", "statement"),
     "reconciliation": ("late", "match"),
     "scans": ("drawing", "picture", "text"),
-    "seals": ("seal",),
+    "seals": ("history", "seal"),
     "settlement": ("approve", "cancel", "close", "count", "report", "send"),
     "splitting": ("surcharge",),
     "watch": ("look", "months"),

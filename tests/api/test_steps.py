@@ -251,6 +251,7 @@ EXPECTED = {
     ("seals", "seal"): {DONE: 2},
     # As often as the clock has it.
     ("audit", "money"): {},
+    ("seals", "history"): {},
     ("reconciliation", "late"): {},
     ("reconciliation", "match"): {},
     ("watch", "look"): {},
