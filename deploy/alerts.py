@@ -247,11 +247,6 @@ def _settlement() -> list[Alert]:
 
 
 def _machine() -> list[Alert]:
-    # What the asker is to mend, or somebody who is not there, is no fault of ours.
-    elsewhere = {
-        'kopeck_steps_total{room="webhooks",step="send",outcome="unavailable"}': "0+9x200",
-        'kopeck_steps_total{room="bills",step="load",outcome="refused"}': "0+9x200",
-    }
     return [
         Alert(
             "GatewayDown",
@@ -282,22 +277,7 @@ def _machine() -> list[Alert]:
             {"kopeck_clock_skew_seconds": "-2x200"},
             {"kopeck_clock_skew_seconds": "-0.5x200"},
         ),
-        Alert(
-            "StepFailing",
-            'sum by (room, step) (increase(kopeck_steps_total{outcome="failed"}[15m])) > 0',
-            "0m",
-            "ticket",
-            "Something else than taking payments fails by a fault of ours",
-            {
-                'kopeck_steps_total{room="seals",step="seal",outcome="failed"}': "0x170 0+1x30",
-                **elsewhere,
-            },
-            {
-                'kopeck_steps_total{room="seals",step="seal",outcome="failed"}': "7x200",
-                **elsewhere,
-            },
-            labels={"room": "seals", "step": "seal"},
-        ),
+        *_steps(),
         Alert(
             "PaymentMonthMissing",
             "min(kopeck_payments_months_ahead_seconds) < 14 * 86400",
@@ -318,6 +298,32 @@ def _machine() -> list[Alert]:
             {"kopeck_database_connections": "80x200", "kopeck_database_connections_max": "100x200"},
         ),
         *_replicas(),
+    ]
+
+
+def _steps() -> list[Alert]:
+    # What the asker is to mend, or somebody who is not there, is no fault of ours.
+    elsewhere = {
+        'kopeck_steps_total{room="webhooks",step="send",outcome="unavailable"}': "0+9x200",
+        'kopeck_steps_total{room="bills",step="load",outcome="refused"}': "0+9x200",
+    }
+    return [
+        Alert(
+            "StepFailing",
+            'sum by (room, step) (increase(kopeck_steps_total{outcome="failed"}[15m])) > 0',
+            "0m",
+            "ticket",
+            "Something else than taking payments fails by a fault of ours",
+            {
+                'kopeck_steps_total{room="seals",step="seal",outcome="failed"}': "0x170 0+1x30",
+                **elsewhere,
+            },
+            {
+                'kopeck_steps_total{room="seals",step="seal",outcome="failed"}': "7x200",
+                **elsewhere,
+            },
+            labels={"room": "seals", "step": "seal"},
+        ),
     ]
 
 

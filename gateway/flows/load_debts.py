@@ -102,7 +102,7 @@ async def _keep(context: Context, conn: Any, caller: Caller, part: _Part) -> _Ve
     cut, _ = await journal_store.claim(conn, [])
     batch, now = cut.settlement_batch, context.clock.now()
     told, ids = [one for _, _, one in good], [id_ for _, id_, _ in good]
-    await store.add_several(conn, told, recipients, ids, batch, now, caller.number)
+    await store.add(conn, told, recipients, ids, batch, now, caller.number)
     # As they stand now, whoever was first: by an id of ours an earlier try of this very part is
     # told from somebody else's load.
     there = await store.documents(conn, told, recipients)

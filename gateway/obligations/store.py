@@ -12,16 +12,8 @@ from gateway.domain.refusals import InvariantBroken
 from gateway.obligations.covering import Debt, Transfer
 
 # The number comes by the order of the rows, as the documents were told.
-_ADD = """
-    INSERT INTO obligations (id, debtor, creditor, services, amount, document_number,
-                             document_date, settlement_batch, loaded_at, loaded_by)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-    ON CONFLICT (debtor, creditor, document_number, document_date) DO NOTHING
-    RETURNING number
-"""
-_OPEN = "INSERT INTO open_obligations (obligation, debtor, remaining) VALUES ($1, $2, $3)"
 # Arrays of arrays would have to be of one length, so services come as JSON.
-_ADD_SEVERAL = """
+_ADD = """
     INSERT INTO obligations (id, debtor, creditor, services, amount, document_number,
                              document_date, settlement_batch, loaded_at, loaded_by)
     SELECT u.id, u.debtor, u.creditor,
@@ -33,9 +25,9 @@ _ADD_SEVERAL = """
                               document_date, place)
     ORDER BY u.place
     ON CONFLICT (debtor, creditor, document_number, document_date) DO NOTHING
-    RETURNING number, debtor, amount
+    RETURNING id, number, debtor, amount
 """
-_OPEN_SEVERAL = """
+_OPEN = """
     INSERT INTO open_obligations (obligation, debtor, remaining)
     SELECT * FROM unnest($1::int[], $2::int[], $3::bigint[])
 """
@@ -252,6 +244,11 @@ class Asked(Struct, frozen=True):
     approved: bool
 
 
+def document_of(new: NewObligation) -> tuple[str, str, str, date]:
+    """By what a document is one and the same."""
+    return new.debtor, new.creditor, new.document_number, new.document_date
+
+
 async def add(
     conn: Any,
     told: Sequence[NewObligation],
@@ -262,44 +259,8 @@ async def add(
     caller: int,
 ) -> list[int | None]:
     """Their numbers in the order told; None for a document that is there already."""
-    numbers: list[int | None] = []
-    for id_, new in zip(ids, told, strict=True):
-        number = await conn.fetchval(
-            _ADD,
-            id_,
-            recipients[new.debtor],
-            recipients[new.creditor],
-            list(new.services),
-            new.amount,
-            new.document_number,
-            new.document_date,
-            batch,
-            at,
-            caller,
-        )
-        if number is not None:
-            await conn.execute(_OPEN, number, recipients[new.debtor], new.amount)
-        numbers.append(number)
-    return numbers
-
-
-def document_of(new: NewObligation) -> tuple[str, str, str, date]:
-    """By what a document is one and the same."""
-    return new.debtor, new.creditor, new.document_number, new.document_date
-
-
-async def add_several(
-    conn: Any,
-    told: Sequence[NewObligation],
-    recipients: Mapping[str, int],
-    ids: Sequence[UUID],
-    batch: int,
-    at: datetime,
-    caller: int,
-) -> None:
-    """Add those whose documents are not there yet, numbered in the order told."""
     added = await conn.fetch(
-        _ADD_SEVERAL,
+        _ADD,
         ids,
         [recipients[new.debtor] for new in told],
         [recipients[new.creditor] for new in told],
@@ -312,7 +273,9 @@ async def add_several(
         caller,
     )
     columns = [[row[name] for row in added] for name in ("number", "debtor", "amount")]
-    await conn.execute(_OPEN_SEVERAL, *columns)
+    await conn.execute(_OPEN, *columns)
+    numbers = {row["id"]: row["number"] for row in added}
+    return [numbers.get(id_) for id_ in ids]
 
 
 async def documents(

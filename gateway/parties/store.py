@@ -32,20 +32,21 @@ _CENTRE = _RECIPIENTS + " WHERE r.kind = 'centre' ORDER BY r.number LIMIT 1"
 _NUMBERS = "SELECT id, number FROM recipients WHERE id = ANY ($1::text[])"
 
 
+def written(recipient: Recipient) -> tuple[str | None, ...]:
+    """The columns of what a recipient is, in the order that they are written in."""
+    account = recipient.bank_account
+    return (
+        *(recipient.name, recipient.kind, recipient.inn, recipient.kpp),
+        *(account.bic, account.number, account.correspondent, account.bank_name),
+    )
+
+
 async def set_recipient(conn: Any, recipient: Recipient, at: datetime, caller: int) -> int:
     """Write a recipient's requisites; its number."""
-    account = recipient.bank_account
     number: int = await conn.fetchval(
         _SET,
         recipient.id,
-        recipient.name,
-        recipient.kind,
-        recipient.inn,
-        recipient.kpp,
-        account.bic,
-        account.number,
-        account.correspondent,
-        account.bank_name,
+        *written(recipient),
         at,
         caller,
     )

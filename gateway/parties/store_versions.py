@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.domain.party import BankAccount, Recipient
+from gateway.parties.store import written
 from splitcore import FeeRule
 
 _COLUMNS = """
@@ -110,23 +111,7 @@ async def add(
     caller: int,
 ) -> None:
     """Keep what a change made of a recipient; the caller of this holds the cut lock."""
-    account = recipient.bank_account
-    await conn.execute(
-        _ADD,
-        number,
-        version,
-        recipient.name,
-        recipient.kind,
-        recipient.inn,
-        recipient.kpp,
-        account.bic,
-        account.number,
-        account.correspondent,
-        account.bank_name,
-        terms_version,
-        at,
-        caller,
-    )
+    await conn.execute(_ADD, number, version, *written(recipient), terms_version, at, caller)
 
 
 async def surcharges(conn: Any, method: int, before: int, limit: int) -> list[SurchargeVersion]:

@@ -222,7 +222,7 @@ async def test_a_file_that_was_cut_off_is_sent_again(
 ) -> None:
     """The part that failed left nothing; what stood before it is known then, and loaded once."""
     names = [f"{at}" for at in range(load_debts.PART_MAX + 5)]
-    add, calls = store.add_several, 0
+    add, calls = store.add, 0
 
     async def failing(*given: Any) -> None:
         nonlocal calls
@@ -231,7 +231,7 @@ async def test_a_file_that_was_cut_off_is_sent_again(
         if calls == 2:
             raise RuntimeError("the worker dies here")
 
-    monkeypatch.setattr(store, "add_several", failing)
+    monkeypatch.setattr(store, "add", failing)
     assert (await send(region, csv(*map(GOOD.format, names)), key="f")).status == 500
     assert len(await listed(region)) == load_debts.PART_MAX
     answer = await send(region, csv(*map(GOOD.format, names)), key="f")
