@@ -417,8 +417,8 @@ async def test_numbers_stay_with_their_batches_in_whatever_order_they_are_approv
     assert OWN in (await region.conn.fetchval("SELECT payer_account FROM settlement_batches"))
 
 
-async def test_a_line_told_again_moves_no_other_order(region: Region) -> None:
-    """Its words could mean two orders of a sum; each statement tells of one return, the same."""
+async def two_alike(region: Region) -> list[list[Told]]:
+    """The orders of two batches, of the same recipients and sums."""
     await region.load(bill("A"), bill("B"))
     told = []
     for account in ("A", "B"):
@@ -426,7 +426,12 @@ async def test_a_line_told_again_moves_no_other_order(region: Region) -> None:
         batch = batch_id((await region.close(f"close {account}"))["id"])
         await region.approve(f"approve {account}", batch)
         told.append(await orders(region, batch))
-    first, second = told
+    return told
+
+
+async def test_a_line_told_again_moves_no_other_order(region: Region) -> None:
+    """Its words could mean two orders of a sum; each statement tells of one return, the same."""
+    first, second = await two_alike(region)
     one, other = first[0], second[0]
     assert (one.other, one.amount) == (other.other, other.amount)
     await take(region, "paid", one_c([*first, *second]))
@@ -452,13 +457,7 @@ async def test_a_line_told_again_moves_no_other_order(region: Region) -> None:
 
 async def test_two_that_come_back_alike_are_told_apart_by_our_id(region: Region) -> None:
     """One sum, one day, one account of the bank's: nothing else differs, and neither is lost."""
-    await region.load(bill("A"), bill("B"))
-    told = []
-    for account in ("A", "B"):
-        await region.pay(f"pay {account}", account, 1_000)
-        batch = batch_id((await region.close(f"close {account}"))["id"])
-        await region.approve(f"approve {account}", batch)
-        told.append(await orders(region, batch))
+    told = await two_alike(region)
     await take(region, "paid", one_c([*told[0], *told[1]]))
     came = []
     for (one, *_), rest in zip(told, ("закрыт счет", "счет не найден"), strict=True):
