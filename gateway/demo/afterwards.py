@@ -70,7 +70,10 @@ async def correct(stage: Stage, taken: list[Taken]) -> None:
     split = [one for one in taken if one.answer["state"] == "accepted"]
     payment = split[-1].answer
     wrong = payment["subscriber_account"]
-    accounts = (bill.subscriber_account for bill in stage.region.bills)
+    # Whatever the payment that happened to be the last, its bill takes more than it owes.
+    accounts = (
+        bill.subscriber_account for bill in stage.region.bills if bill.overpayment != "reject"
+    )
     right = next(account for account in accounts if account != wrong)
     amount = max(1, payment["amount"] // 2)
     body = {
